@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * buf: an owned byte buffer that grows up to a ceiling given at init.
+ *
+ * Errors stick: an append that would pass the ceiling (or find no memory) leaves the contents
+ * as they were, sets `failed`, and makes every later append do nothing. Write straight down,
+ * then ask buf_ok() once. A reset keeps the memory and clears the failure.
+ * Pointers into the buffer are good until the next append.
+ */
+#pragma once
+
+#include <stdarg.h>
+
+#include "walferry/base/bytes.h"
+
+struct buf {
+    uint8_t *ptr;
+    size_t len;
+    size_t cap;
+    size_t max; /* bytes; appending past it fails */
+    bool failed;
+};
+
+void buf_init(struct buf *buf, size_t max);
+/* Frees; safe on a zeroed or already deinitialised buffer. */
+void buf_deinit(struct buf *buf);
+void buf_reset(struct buf *buf);
+/* Free the memory if more than `keep` bytes are held; contents are dropped. */
+void buf_shrink(struct buf *buf, size_t keep);
+
+void buf_put(struct buf *buf, const void *data, size_t len);
+void buf_put_bytes(struct buf *buf, struct bytes bytes);
+void buf_put_str(struct buf *buf, const char *text);
+void buf_put_u8(struct buf *buf, uint8_t value);
+/* Big endian, the order of PostgreSQL's protocol. */
+void buf_put_u16(struct buf *buf, uint16_t value);
+void buf_put_u32(struct buf *buf, uint32_t value);
+void buf_put_u64(struct buf *buf, uint64_t value);
+/* Formatted without the closing NUL. */
+void buf_printf(struct buf *buf, const char *format, ...) PRINTF_LIKE(2, 3);
+void buf_vprintf(struct buf *buf, const char *format, va_list args) PRINTF_LIKE(2, 0);
+/* Make room for `len` bytes and return where to write them; NULL (and failed) past the ceiling.
+ * The caller then adds what it wrote to buf->len. */
+MUST_USE uint8_t *buf_reserve(struct buf *buf, size_t len);
+/* NUL-terminate without counting the NUL; "" when that is not possible. */
+const char *buf_cstr(struct buf *buf);
+
+static inline bool buf_ok(const struct buf *buf)
+{
+    return !buf->failed;
+}
+
+/* Borrowed: good until the next append. Never absent, even when empty. */
+static inline struct bytes buf_bytes(const struct buf *buf)
+{
+    return bytes_make(buf->ptr == NULL ? (const void *)"" : buf->ptr, buf->len);
+}

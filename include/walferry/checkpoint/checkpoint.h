@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * checkpoint: the position up to which everything is published, made durable.
+ *
+ * The record names what it belongs to (pipeline, system identifier, timeline, slot), so that a
+ * checkpoint of another database is recognised before anything is published. Text form, one
+ * `key=value` a line and a last line with the CRC-32C over all before it; the reader is strict: a
+ * checkpoint cut at any byte or with any bit flipped is refused, never misread.
+ *
+ * The file store keeps two generations in its directory, `<pipeline>.checkpoint` and
+ * `<pipeline>.checkpoint.previous`, and a lock file that admits one process. Saving writes a new
+ * file, syncs it, renames it over the old one and syncs the directory: only then it is durable.
+ * After a failed write, sync or rename the same descriptor is never used again: Linux reports a
+ * failed fsync once and then forgets the pages. Stores are rows of a table: file, and none for
+ * sinks that hold nothing.
+ */
+#pragma once
+
+#include "walferry/base/buf.h"
+#include "walferry/base/err.h"
+#include "walferry/base/lsn.h"
+
+#define CHECKPOINT_VERSION  1
+#define CHECKPOINT_TEXT_MAX 4096
+#define PIPELINE_NAME_MAX   40
+#define SLOT_NAME_MAX       63
+
+struct checkpoint {
+    char pipeline[PIPELINE_NAME_MAX + 1];
+    char slot[SLOT_NAME_MAX + 1];
+    uint64_t system_id;
+    uint32_t timeline;
+    struct lsn lsn;      /* end of the last commit published: where to start */
+    uint64_t sequence;   /* counts saves; the higher of two generations is the newer */
+    int64_t saved_at_us; /* since 1970 */
+};
+
+void checkpoint_encode(const struct checkpoint *checkpoint, struct buf *out);
+/* False: ERR_CHECKPOINT_INVALID, or ERR_CHECKPOINT_VERSION for a newer format with a right CRC. */
+MUST_USE bool checkpoint_decode(struct bytes text, struct checkpoint *ret_checkpoint,
+                                struct err *err);
+
+struct checkpoint_opts {
+    const char *directory; /* borrowed */
+    const char *pipeline;  /* borrowed */
+};
+
+enum checkpoint_found {
+    CHECKPOINT_FOUND,
+    CHECKPOINT_ABSENT,   /* neither generation exists: a first start */
+    CHECKPOINT_PREVIOUS, /* the newest is damaged or missing, the one before is good; err says what */
+    CHECKPOINT_UNREADABLE, /* there is something, and none of it is good; err is set */
+};
+
+struct checkpoint_store;
+
+/* Makes the directory if it is missing (mode 0700), takes the lock. False: ERR_CHECKPOINT_DIR,
+ * ERR_CHECKPOINT_LOCKED (names the process that holds it). */
+MUST_USE bool checkpoint_file_open(const struct checkpoint_opts *opts,
+                                   struct checkpoint_store **ret_store, struct err *err);
+/* Remembers in memory only. */
+MUST_USE bool checkpoint_none_open(struct checkpoint_store **ret_store, struct err *err);
+void checkpoint_close(struct checkpoint_store *store);
+MUST_USE enum checkpoint_found checkpoint_load(struct checkpoint_store *store,
+                                               struct checkpoint *ret_checkpoint,
+                                               struct err *err);
+/* Durable when true. Sets the sequence. Asserts that the position does not fall within one lineage. */
+MUST_USE bool checkpoint_save(struct checkpoint_store *store, struct checkpoint *checkpoint,
+                              struct err *err);

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * ledger: what was submitted and not yet acknowledged, in commit order.
+ *
+ * A ring of source transactions, each with the number of its records that are in flight. The
+ * published position is the end of the longest finished prefix: every transaction in it is closed
+ * and all of its records were acknowledged, in whatever order the acknowledgements came. The same
+ * book-keeping gives back-pressure: no room means that the source is not read.
+ *
+ * All memory is allocated by ledger_new() from the limits. A transaction without records costs no
+ * entry: it moves the end of the last finished prefix, or of the newest entry. ledger_poison()
+ * freezes the published position for good: what follows can never be confirmed.
+ * Pure: the caller brings the time. Not thread-safe: one thread owns it.
+ */
+#pragma once
+
+#include "walferry/base/err.h"
+#include "walferry/model/event.h"
+
+struct ledger_opts {
+    uint32_t max_records; /* in flight; at least 1 */
+    uint64_t max_bytes;   /* in flight, by record_cost(); a single larger record passes alone */
+};
+
+/* One record in flight, as its acknowledgement returns it. */
+struct flight {
+    struct position position;
+    int64_t commit_time_us;  /* of its transaction, since 1970 */
+    uint64_t submitted_ns;   /* monotonic */
+    uint64_t cost;           /* bytes */
+    uint32_t topic;          /* the caller's number, for metrics */
+    bool dead_letter;
+};
+
+struct ledger;
+
+MUST_USE bool ledger_new(const struct ledger_opts *opts, struct lsn start,
+                         struct ledger **ret_ledger, struct err *err);
+void ledger_free(struct ledger *ledger);
+
+/* A transaction begins. Asserts that none is open and that commit_lsn is past every earlier one. */
+void ledger_begin(struct ledger *ledger, struct lsn commit_lsn, int64_t commit_time_us);
+/* A record of the open transaction will be submitted; asserts ledger_room() or nothing in flight.
+ * position and commit_time_us of `flight` are filled in by the ledger. Returns the tag for the sink:
+ * unique among the records in flight. */
+uint64_t ledger_record(struct ledger *ledger, const struct flight *flight);
+/* The last ledger_record() was not submitted after all. */
+void ledger_withdraw(struct ledger *ledger, uint64_t tag);
+/* One record was acknowledged. Asserts that the tag is in flight. */
+struct flight ledger_ack(struct ledger *ledger, uint64_t tag);
+/* Look without acknowledging. */
+const struct flight *ledger_flight(const struct ledger *ledger, uint64_t tag);
+/* The open transaction is complete; `end_lsn` may be confirmed once it and all before it are done. */
+void ledger_commit(struct ledger *ledger, struct lsn end_lsn);
+/* The connection broke inside a transaction: forget that it is open, keep its records in flight. It
+ * comes again from its first row; ledger_resume() opens it again. */
+void ledger_suspend(struct ledger *ledger);
+/* The suspended transaction comes again. False when `commit_lsn` is not the suspended one. */
+MUST_USE bool ledger_resume(struct ledger *ledger, struct lsn commit_lsn);
+/* The server has nothing for us before wal_end: move the published position when nothing is
+ * outstanding. Does nothing otherwise. */
+void ledger_idle(struct ledger *ledger, struct lsn wal_end);
+/* Forget all that is in flight (the producer was dropped): everything past the published position
+ * will come again. The published position stays. */
+void ledger_rewind(struct ledger *ledger);
+/* Freeze the published position for ever. */
+void ledger_poison(struct ledger *ledger);
+
+bool ledger_room(const struct ledger *ledger);
+/* End of the finished prefix. */
+struct lsn ledger_published(const struct ledger *ledger);
+/* Nothing in flight and no transaction open or suspended. */
+bool ledger_quiet(const struct ledger *ledger);
+uint32_t ledger_records(const struct ledger *ledger);
+uint64_t ledger_bytes(const struct ledger *ledger);
+uint32_t ledger_transactions(const struct ledger *ledger);
+/* Commit time of the oldest transaction that is not finished, since 1970; 0 when there is none. */
+int64_t ledger_oldest_commit_us(const struct ledger *ledger);
+/* Count of records submitted in the newest transaction (open, suspended or closed), and its
+ * commit_lsn: where to go on after a lost connection. LSN_NONE when there was none. */
+struct position ledger_submitted(const struct ledger *ledger);

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * pg: a connection to PostgreSQL that never blocks, with errors that are ours.
+ *
+ * The only module that knows libpq. Wraps connecting, the simple query protocol and COPY BOTH; the
+ * owner waits for pg_fd() with pg_wants() and calls again. (Resolving a host name may block inside
+ * libpq for as long as the resolver takes; use hostaddr where that matters.)
+ * Server texts are untrusted and are escaped in errors; passwords never enter one. Times and text
+ * come in one form on every connection: UTF8, ISO dates, UTC, hex bytea.
+ */
+#pragma once
+
+#include "walferry/base/err.h"
+#include "walferry/base/lsn.h"
+
+struct pg_opts {
+    const char *conninfo;      /* libpq keywords or URI; borrowed */
+    const char *password_file; /* NULL for none; read again at each connect */
+    const char *application_name;
+    bool replication;          /* replication=database */
+};
+
+struct pg;
+
+enum pg_poll { PG_POLL_WAIT, PG_POLL_DONE, PG_POLL_FAILED };
+
+/* Check the syntax only. */
+MUST_USE bool pg_conninfo_check(const char *conninfo, struct err *err);
+/* "host=... dbname=... user=..." without secrets, for people. `out` is always terminated. */
+void pg_conninfo_describe(const char *conninfo, char *out, size_t size);
+
+MUST_USE bool pg_connect_start(const struct pg_opts *opts, struct pg **ret_pg, struct err *err);
+/* Until DONE or FAILED; FAILED leaves only pg_close(). */
+MUST_USE enum pg_poll pg_connect_poll(struct pg *pg, struct err *err);
+void pg_close(struct pg *pg);
+
+int pg_fd(const struct pg *pg);
+/* LOOP_READ | LOOP_WRITE for the connection's present state. */
+unsigned pg_wants(const struct pg *pg);
+/* 150020 */
+int pg_server_version(const struct pg *pg);
+
+/* Send one or several statements; then poll until DONE. */
+MUST_USE bool pg_query_start(struct pg *pg, const char *sql, struct err *err);
+/* DONE: the result of the last statement with rows is at hand until the next call that sends. */
+MUST_USE enum pg_poll pg_query_poll(struct pg *pg, struct err *err);
+int pg_rows(const struct pg *pg);
+/* Text of a field; absent for SQL NULL or when row or column do not exist. Borrowed until the next
+ * query. */
+struct bytes pg_value(const struct pg *pg, int row, int column);
+/* For one-shot commands: start, wait up to timeout_ms, and have the result at hand. */
+MUST_USE bool pg_query(struct pg *pg, const char *sql, uint64_t timeout_ms, struct err *err);
+/* For one-shot commands. */
+MUST_USE bool pg_connect(const struct pg_opts *opts, uint64_t timeout_ms, struct pg **ret_pg,
+                         struct err *err);
+
+/* Append `text` as an SQL identifier or literal. False without a connection or on bad encoding. */
+MUST_USE bool pg_quote_identifier(const struct pg *pg, const char *text, char *out, size_t size);
+MUST_USE bool pg_quote_literal(const struct pg *pg, const char *text, char *out, size_t size);
+
+/* COPY BOTH: after a START_REPLICATION that pg_query_poll() reported DONE and pg_copying(). */
+bool pg_copying(const struct pg *pg);
+
+enum pg_copy {
+    PG_COPY_DATA, /* *ret_data, borrowed until the next call */
+    PG_COPY_IDLE, /* nothing now: wait for the descriptor */
+    PG_COPY_END,  /* the server ended the stream in good order */
+    PG_COPY_FAILED,
+};
+
+MUST_USE enum pg_copy pg_copy_get(struct pg *pg, struct bytes *ret_data, struct err *err);
+/* Queue and try to send; what does not fit now goes with pg_flush(). */
+MUST_USE bool pg_copy_put(struct pg *pg, struct bytes data, struct err *err);
+/* Queue CopyDone: the orderly end from our side. */
+MUST_USE bool pg_copy_end(struct pg *pg, struct err *err);
+MUST_USE bool pg_flush(struct pg *pg, struct err *err);
+
+/* The newest WARNING or ERROR level notice since the last call, "" for none; the buffer is good
+ * until the next call into this connection. PostgreSQL 18 tells of a missing publication only so. */
+struct pg_notice {
+    char sqlstate[6];
+    char message[256];
+};
+MUST_USE bool pg_notice_next(struct pg *pg, struct pg_notice *ret_notice);

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * guard: may this relay go on at this server, and from where?
+ *
+ * The server believes any position a client names: one in the future is accepted and rows in
+ * between are lost without a word. So every position is proved before it leaves the process. Pure:
+ * facts and checkpoint in, verdict out.
+ */
+#pragma once
+
+#include "walferry/base/err.h"
+#include "walferry/checkpoint/checkpoint.h"
+#include "walferry/source/source.h"
+
+struct guard_input {
+    const struct source_facts *facts;
+    const struct checkpoint *checkpoint; /* NULL: none was found */
+    const char *pipeline;
+    const char *slot;
+    const char *publication;
+    bool temporary; /* the slot was just made for this session */
+    /* Commit position of the newest event handed to the sink by this process; LSN_NONE at start. On a
+     * later timeline it must lie before the fork too. */
+    struct lsn submitted;
+};
+
+enum guard_verdict {
+    GUARD_START,     /* *ret_start is the position */
+    GUARD_ASK_FORK,  /* call source_fork() with the checkpoint's timeline and check again */
+    GUARD_WAIT,      /* the slot is in use, or the server is a standby: err names why; try again */
+    GUARD_REFUSE,    /* err: class CONFIG or STOP, with the exit status and remedy */
+};
+
+MUST_USE enum guard_verdict guard_check(const struct guard_input *input, struct lsn *ret_start,
+                                        struct err *err);
