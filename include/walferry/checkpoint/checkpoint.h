@@ -19,6 +19,7 @@
 #include "walferry/base/buf.h"
 #include "walferry/base/err.h"
 #include "walferry/base/lsn.h"
+#include "walferry/model/event.h"
 
 #define CHECKPOINT_VERSION  1
 #define CHECKPOINT_TEXT_MAX 4096
@@ -31,6 +32,9 @@ struct checkpoint {
     uint64_t system_id;
     uint32_t timeline;
     struct lsn lsn;      /* end of the last commit published: where to start */
+    /* How far the next transaction was published, so that a large one is not sent twice from its
+     * beginning; commit_lsn LSN_NONE: not at all. */
+    struct cursor partial;
     uint64_t sequence;   /* counts saves; the higher of two generations is the newer */
     int64_t saved_at_us; /* since 1970 */
 };

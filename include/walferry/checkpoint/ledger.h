@@ -24,11 +24,11 @@ struct ledger_opts {
 
 /* One record in flight, as its acknowledgement returns it. */
 struct flight {
-    struct position position;
+    struct cursor after;     /* the place behind this record: what a later start may skip */
     int64_t commit_time_us;  /* of its transaction, since 1970 */
     uint64_t submitted_ns;   /* monotonic */
     uint64_t cost;           /* bytes */
-    uint32_t topic;          /* the caller's number, for metrics */
+    uint32_t label;          /* the caller's number, for metrics */
     bool dead_letter;
 };
 
@@ -41,13 +41,16 @@ void ledger_free(struct ledger *ledger);
 /* A transaction begins. Asserts that none is open and that commit_lsn is past every earlier one. */
 void ledger_begin(struct ledger *ledger, struct lsn commit_lsn, int64_t commit_time_us);
 /* A record of the open transaction will be submitted; asserts ledger_room() or nothing in flight.
- * position and commit_time_us of `flight` are filled in by the ledger. Returns the tag for the sink:
+ * commit_time_us of `flight` is filled in by the ledger; after.commit_lsn must be the open
+ * transaction's (asserted). Returns the tag for the sink:
  * unique among the records in flight. */
 uint64_t ledger_record(struct ledger *ledger, const struct flight *flight);
 /* The last ledger_record() was not submitted after all. */
 void ledger_withdraw(struct ledger *ledger, uint64_t tag);
 /* One record was acknowledged. Asserts that the tag is in flight. */
 struct flight ledger_ack(struct ledger *ledger, uint64_t tag);
+/* Change the label of a record in flight. */
+void ledger_label(struct ledger *ledger, uint64_t tag, uint32_t label);
 /* Look without acknowledging. */
 const struct flight *ledger_flight(const struct ledger *ledger, uint64_t tag);
 /* The open transaction is complete; `end_lsn` may be confirmed once it and all before it are done. */
@@ -69,6 +72,11 @@ void ledger_poison(struct ledger *ledger);
 bool ledger_room(const struct ledger *ledger);
 /* End of the finished prefix. */
 struct lsn ledger_published(const struct ledger *ledger);
+/* The place behind the longest run of acknowledged records at the front of the oldest unfinished
+ * transaction; commit_lsn is LSN_NONE when there is no such record. Flights are a ring in the order
+ * of submission, so that this run is known whatever the order of acknowledgements. A later start
+ * may skip what lies before it. */
+struct cursor ledger_partial(const struct ledger *ledger);
 /* Nothing in flight and no transaction open or suspended. */
 bool ledger_quiet(const struct ledger *ledger);
 uint32_t ledger_records(const struct ledger *ledger);
@@ -76,6 +84,3 @@ uint64_t ledger_bytes(const struct ledger *ledger);
 uint32_t ledger_transactions(const struct ledger *ledger);
 /* Commit time of the oldest transaction that is not finished, since 1970; 0 when there is none. */
 int64_t ledger_oldest_commit_us(const struct ledger *ledger);
-/* Count of records submitted in the newest transaction (open, suspended or closed), and its
- * commit_lsn: where to go on after a lost connection. LSN_NONE when there was none. */
-struct position ledger_submitted(const struct ledger *ledger);

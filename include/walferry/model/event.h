@@ -32,6 +32,15 @@ struct position_text {
 };
 struct position_text position_format(struct position position);
 
+/* How far a transaction was walked. The ordinal counts what capture took for an event, poison and
+ * dropped ones too: it depends on the WAL and the configuration only, so the same cursor means the
+ * same place when the transaction is sent again. */
+struct cursor {
+    struct lsn commit_lsn; /* LSN_NONE: nowhere */
+    uint32_t ordinal;      /* events passed */
+    uint32_t index;        /* positions given out: the index of the next published event */
+};
+
 enum payload_kind {
     PAYLOAD_NONE,   /* NULL: a tombstone in binary and raw */
     PAYLOAD_JSON,   /* json, jsonb: valid JSON, byte for byte as the server shows it */

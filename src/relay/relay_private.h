@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * relay_private: the one structure of the relay and what its files offer each other.
+ *
+ * relay.c wires and turns the loop, session.c talks to the source, pull.c takes one row down the
+ * stages, delivery.c brings reports back, confirm.c makes positions durable, health.c knows how we
+ * are. All state is here and owned by the one thread.
+ */
+#pragma once
+
+#include "walferry/base/arena.h"
+#include "walferry/base/buf.h"
+#include "walferry/base/clock.h"
+#include "walferry/checkpoint/ledger.h"
+#include "walferry/decode/pgoutput.h"
+#include "walferry/loop/loop.h"
+#include "walferry/metrics/metrics.h"
+#include "walferry/relay/relay.h"
+#include "walferry/source/guard.h"
+#include "walferry/source/monitor.h"
+
+enum relay_watch { WATCH_SOURCE, WATCH_SINK, WATCH_MONITOR, WATCH_HTTP };
+
+enum relay_state {
+    RELAY_STARTING,
+    RELAY_STANDBY,
+    RELAY_STREAMING,
+    RELAY_BLOCKED,
+    RELAY_DRAINING,
+    RELAY_STOPPED,
+};
+
+/* The transaction that is being read. */
+struct in_hand {
+    bool open;
+    bool skip;             /* all of it was submitted or published before */
+    struct cursor at;
+    uint32_t skip_ordinal; /* events before it were submitted before */
+    int64_t commit_time_us;
+    uint32_t xid;
+};
+
+/* A record that the sink could not take yet; its bytes are those of the row in hand. */
+struct offered {
+    bool present;
+    bool dead_letter;
+    struct event event;
+    struct record record;
+    struct bytes intended_topic;
+};
+
+/* After a broker refused a batch: one record at a time until `until` is passed. */
+struct careful {
+    bool on;
+    struct cursor until;
+    struct cursor suspect; /* the record that failed alone */
+    unsigned failures;     /* of the suspect */
+    const char *error;     /* static name of the last refusal */
+};
+
+struct relay {
+    const struct config *config;
+    const struct relay_hooks *hooks;
+    struct loop loop;
+    struct source *source;
+    struct monitor *monitor;
+    struct pgoutput *decoder;
+    struct capture *capture;
+    struct route *route;
+    struct envelope envelope;
+    struct sink *sink;
+    struct ledger *ledger; /* from the first session on */
+    struct checkpoint_store *store;
+    struct http *http;
+    struct metrics *metrics;
+    struct arena arena; /* of the row in hand */
+    struct buf value;   /* of the row in hand */
+
+    struct checkpoint checkpoint; /* as last made durable */
+    bool has_checkpoint;
+    struct lsn durable; /* what may be confirmed */
+    uint64_t next_save_ns;
+    uint64_t save_retry_ns; /* after a failed save: nothing is pulled until one works */
+    bool save_failed;
+
+    struct in_hand in_hand;
+    struct offered offered;
+    /* The newest transaction begun in the ledger, and how far it was submitted. */
+    struct cursor newest;
+    bool newest_closed;
+    bool suspended; /* newest is open in the ledger and must come again */
+    /* Where a transaction goes on that was sent in part before. */
+    struct cursor resume;
+    struct careful careful;
+
+    uint64_t hold_until_ns; /* after a failed delivery: nothing is submitted before */
+    unsigned replays;       /* in a row, without a delivery between */
+    uint64_t retry_guard_ns; /* when to ask the server again while waiting; 0: not waiting */
+
+    enum relay_state state;
+    char reason[256];
+    struct lsn received;
+    int64_t received_commit_us;
+    int64_t started_at_us;
+    bool announced;
+    bool sink_busy;
+    uint64_t next_tick_ns;
+    uint64_t drain_deadline_ns;
+    bool ending; /* source_end() was called */
+    bool stop;
+    struct err fatal; /* why the relay ends, when not asked to */
+    uint64_t sink_resets;
+    uint32_t *topic_labels; /* sink's topic number to metrics' + 1 */
+    size_t topic_label_count;
+    size_t error_count;
+    struct status_error errors[STATUS_ERRORS_MAX]; /* newest first */
+};
+
+/* session.c: one event of the source. True when there was one that may be followed by more. */
+MUST_USE bool session_turn(struct relay *relay, uint64_t now_ns);
+/* Everything past the durable position comes again. */
+void session_replay(struct relay *relay, uint64_t now_ns);
+
+/* pull.c */
+/* Whether a row may be read and pushed down. */
+bool pull_allowed(const struct relay *relay, uint64_t now_ns);
+/* One message of the output plugin. */
+void pull_message(struct relay *relay, struct bytes message, uint64_t now_ns);
+/* Offer the record in hand once more, if there is one. True when none is left. */
+MUST_USE bool pull_offer(struct relay *relay, uint64_t now_ns);
+/* A new session: what the decoder knew is void. */
+void pull_reset(struct relay *relay);
+
+/* poison.c: the row in hand cannot be published; by policy. `intended` absent: not routed. */
+void poison_row(struct relay *relay, const struct event *event, struct bytes intended,
+                const struct err *reason, uint64_t now_ns);
+
+/* delivery.c */
+/* Collect reports. True when there were any. */
+MUST_USE bool delivery_collect(struct relay *relay, uint64_t now_ns);
+/* The sink failed as a whole. */
+void delivery_failed(struct relay *relay, const struct err *err, uint64_t now_ns);
+/* Before the row at `at` is rendered: a record that failed alone and twice. */
+bool delivery_rejected(const struct relay *relay, struct cursor at);
+/* In careful mode: whether a record may be submitted now. */
+bool delivery_may_submit(const struct relay *relay);
+
+/* confirm.c */
+/* Save and confirm if due; `force` if there is anything to save at all. False: it failed. */
+bool confirm_turn(struct relay *relay, uint64_t now_ns, bool force);
+/* The first position of a first start. */
+MUST_USE bool confirm_begin(struct relay *relay, struct lsn start, struct err *err);
+
+/* health.c */
+void health_state(struct relay *relay, enum relay_state state, const char *format, ...)
+    PRINTF_LIKE(3, 4);
+/* Remember for /status, count, and log at most once a second per code. */
+void health_error(struct relay *relay, enum log_level level, const char *what,
+                  const struct err *err);
+void health_fill(void *context, struct status *ret_status);
+void health_refresh(void *context);
+const char *relay_state_name(enum relay_state state);
+/* Number of a topic in the metrics, by the sink's number. */
+uint32_t health_topic(struct relay *relay, uint32_t sink_topic);
+
+/* relay.c: end with this error. */
+void relay_fail(struct relay *relay, const struct err *err);
+
+/* notify.c: tell systemd, if it listens. */
+void notify_send(const char *message);
