@@ -2,10 +2,10 @@
 /*
  * json: the append-only writer of the hot path, and a scanner that keeps the bytes as they are.
  *
- * The writer puts commas by itself; the caller nests correctly. The scanner validates strictly by
- * RFC 8259 and hands out slices of the input, so that a payload can be passed on byte for byte; it
- * never allocates. Nesting deeper than JSON_DEPTH_MAX is refused (64 would refuse documents that
- * PostgreSQL accepts).
+ * The writer puts commas by itself; the caller nests correctly. Absent bytes and NULL are written
+ * as null. The scanner validates strictly by RFC 8259 and hands out slices of the input, so that a
+ * payload can be passed on byte for byte; it never allocates. Nesting deeper than JSON_DEPTH_MAX is
+ * refused (64 would refuse documents that PostgreSQL accepts).
  */
 #pragma once
 
@@ -56,10 +56,13 @@ struct json_value {
     struct bytes raw; /* as written, without white space around; strings with their quotes */
 };
 
-/* The whole text is one JSON value, white space around it allowed; JSON_INVALID otherwise. */
+/* The whole text is one JSON value, white space around it allowed; JSON_INVALID otherwise. Strings
+ * must be UTF-8. As the grammar does, and PostgreSQL's json, it lets \u escapes stand that name no
+ * character (\u0000 and unpaired surrogates): json_unescape() is the one that refuses them. */
 struct json_value json_parse(struct bytes text);
 
-/* Walk the members of an object that json_parse() accepted. */
+/* Walk the members of an object that json_parse() accepted, in their order; a key that stands twice
+ * comes twice. */
 struct json_members {
     const uint8_t *pos;
     const uint8_t *end;
@@ -69,6 +72,7 @@ void json_members_init(struct json_members *members, struct json_value object);
 /* False at the end. The key is the raw string with quotes. */
 MUST_USE bool json_members_next(struct json_members *members, struct bytes *ret_key,
                                 struct json_value *ret_value);
-/* A raw string (with quotes) to its text, in the arena when it has escapes, else borrowed. Sets
- * *ret_ok to false when it holds \u0000 or an unpaired surrogate, or at the arena's ceiling. */
+/* A raw string (with quotes, accepted by json_parse) to its text, in the arena when it has escapes,
+ * else borrowed. Gives absent bytes and sets *ret_ok to false, never to true, when it holds \u0000
+ * or an unpaired surrogate, or at the arena's ceiling. */
 struct bytes json_unescape(struct bytes raw, struct arena *arena, bool *ret_ok);

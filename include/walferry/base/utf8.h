@@ -7,7 +7,12 @@
 
 #include "walferry/base/buf.h"
 
+/* Absent text is valid, as empty text is. U+0000 is a character like any other. */
 MUST_USE bool utf8_valid(struct bytes text);
-/* Append for people: control characters, DEL and bytes that are not UTF-8 become \xHH, at most
- * `max` bytes of input are shown, "..." tells that there were more. */
+/* Length in bytes, 1 to 4, of the character that begins at `pos`; 0 when there is no valid one
+ * before `end`. `pos` must be before `end`. */
+MUST_USE size_t utf8_sequence(const uint8_t *pos, const uint8_t *end);
+/* Append for people: control characters (C0, DEL, C1), the line separators and direction overrides
+ * of Unicode, and bytes that are not UTF-8 become \xHH a byte. At most `max` bytes of input are
+ * shown, never half a character; "..." tells that there were more. */
 void utf8_put_printable(struct buf *buf, struct bytes text, size_t max);

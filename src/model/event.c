@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "walferry/model/event.h"
+
+#include "walferry/base/assert.h"
+
+static const char *const field_names[EVENT_FIELD_COUNT] = {
+#define EVENT_FIELD(name) [EVENT_##name] = #name,
+#include "walferry/model/event_fields.def"
+#undef EVENT_FIELD
+};
+
+/* Where the text of a field stands in an event; 0, which no text has, for fields that are not plain
+ * text. */
+static const size_t text_offsets[EVENT_FIELD_COUNT] = {
+    [EVENT_id] = offsetof(struct event, id),
+    [EVENT_aggregate_type] = offsetof(struct event, aggregate_type),
+    [EVENT_aggregate_id] = offsetof(struct event, aggregate_id),
+    [EVENT_event_type] = offsetof(struct event, event_type),
+    [EVENT_event_version] = offsetof(struct event, event_version),
+    [EVENT_visibility] = offsetof(struct event, visibility),
+    [EVENT_correlation_id] = offsetof(struct event, correlation_id),
+    [EVENT_causation_id] = offsetof(struct event, causation_id),
+    [EVENT_topic] = offsetof(struct event, topic),
+    [EVENT_key] = offsetof(struct event, key),
+};
+_Static_assert(offsetof(struct event, position) == 0, "offset 0 is free to say: no text");
+
+static void write_hex(char *out, size_t digit_count, uint64_t value)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    for (size_t i = digit_count; i > 0; i--, value >>= 4)
+        out[i - 1] = digits[value & 0x0F];
+}
+
+struct position_text position_format(struct position position)
+{
+    struct position_text formatted;
+    write_hex(formatted.text, 16, position.commit_lsn.value);
+    formatted.text[16] = '-';
+    write_hex(formatted.text + 17, 8, position.index);
+    formatted.text[POSITION_TEXT_MAX - 1] = '\0';
+    return formatted;
+}
+
+const char *event_field_name(enum event_field field)
+{
+    ASSERT((size_t)field < EVENT_FIELD_COUNT);
+    return field_names[field];
+}
+
+bool event_field_parse(struct bytes name, enum event_field *ret_field)
+{
+    for (size_t i = 0; i < EVENT_FIELD_COUNT; i++) {
+        if (bytes_is(name, field_names[i])) {
+            *ret_field = (enum event_field)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool event_field_is_text(enum event_field field)
+{
+    ASSERT((size_t)field < EVENT_FIELD_COUNT);
+    return text_offsets[field] != 0;
+}
+
+struct bytes event_text(const struct event *event, enum event_field field)
+{
+    if (!event_field_is_text(field))
+        return BYTES_ABSENT;
+    struct bytes text;
+    memcpy(&text, (const uint8_t *)event + text_offsets[field], sizeof(text));
+    return text;
+}
