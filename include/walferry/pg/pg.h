@@ -17,7 +17,7 @@ struct pg_opts {
     const char *conninfo;      /* libpq keywords or URI; borrowed */
     const char *password_file; /* NULL for none; read again at each connect */
     const char *application_name;
-    bool replication;          /* replication=database */
+    bool replication; /* replication=database */
 };
 
 struct pg;
@@ -32,13 +32,24 @@ void pg_conninfo_describe(const char *conninfo, char *out, size_t size);
 MUST_USE bool pg_connect_start(const struct pg_opts *opts, struct pg **ret_pg, struct err *err);
 /* Until DONE or FAILED; FAILED leaves only pg_close(). */
 MUST_USE enum pg_poll pg_connect_poll(struct pg *pg, struct err *err);
+/* Accepts NULL. */
 void pg_close(struct pg *pg);
 
+/* What one attempt may take before its owner gives it up: connect_timeout (10 s unless told) for
+ * each host of the connection string. libpq keeps no time of its own on this path. */
+uint64_t pg_connect_timeout_ms(const struct pg *pg);
+
+/* -1 without one. Changes while connecting: ask again after every poll. */
 int pg_fd(const struct pg *pg);
 /* LOOP_READ | LOOP_WRITE for the connection's present state. */
 unsigned pg_wants(const struct pg *pg);
 /* 150020 */
 int pg_server_version(const struct pg *pg);
+/* Process of the server that serves this connection, as pg_stat_activity shows it. */
+int pg_backend_pid(const struct pg *pg);
+/* Between two queries: read what came unasked. False when the server ended the session (err has
+ * its SQLSTATE) or the connection broke. */
+MUST_USE bool pg_alive(struct pg *pg, struct err *err);
 
 /* Send one or several statements; then poll until DONE. */
 MUST_USE bool pg_query_start(struct pg *pg, const char *sql, struct err *err);
@@ -75,8 +86,8 @@ MUST_USE bool pg_copy_put(struct pg *pg, struct bytes data, struct err *err);
 MUST_USE bool pg_copy_end(struct pg *pg, struct err *err);
 MUST_USE bool pg_flush(struct pg *pg, struct err *err);
 
-/* The newest WARNING or ERROR level notice since the last call, "" for none; the buffer is good
- * until the next call into this connection. PostgreSQL 18 tells of a missing publication only so. */
+/* The newest notice of level WARNING or above since the last call, escaped; false for none.
+ * PostgreSQL 18 tells of a missing publication only so. */
 struct pg_notice {
     char sqlstate[6];
     char message[256];

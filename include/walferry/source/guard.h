@@ -15,20 +15,23 @@
 struct guard_input {
     const struct source_facts *facts;
     const struct checkpoint *checkpoint; /* NULL: none was found */
+    /* The checkpoint is the older generation, because the newest could not be read: the slot may
+     * then stand ahead of it, up to what the lost generation said. */
+    bool previous;
     const char *pipeline;
     const char *slot;
     const char *publication;
     bool temporary; /* the slot was just made for this session */
-    /* Commit position of the newest event handed to the sink by this process; LSN_NONE at start. On a
-     * later timeline it must lie before the fork too. */
+    /* Commit position of the newest event handed to the sink by this process; LSN_NONE at start. On
+     * a later timeline it must lie before the fork too. */
     struct lsn submitted;
 };
 
 enum guard_verdict {
-    GUARD_START,     /* *ret_start is the position */
-    GUARD_ASK_FORK,  /* call source_fork() with the checkpoint's timeline and check again */
-    GUARD_WAIT,      /* the slot is in use, or the server is a standby: err names why; try again */
-    GUARD_REFUSE,    /* err: class CONFIG or STOP, with the exit status and remedy */
+    GUARD_START,    /* *ret_start is the position */
+    GUARD_ASK_FORK, /* call source_fork() with the checkpoint's timeline and check again */
+    GUARD_WAIT,   /* the slot is in use, or the server is a standby: err names why; source_wait() */
+    GUARD_REFUSE, /* err: class CONFIG or STOP, with the exit status and remedy */
 };
 
 MUST_USE enum guard_verdict guard_check(const struct guard_input *input, struct lsn *ret_start,

@@ -19,6 +19,7 @@
 #include "walferry/base/err.h"
 #include "walferry/base/lsn.h"
 
+/* All borrowed; they outlive the session. */
 struct source_opts {
     const char *conninfo;
     const char *password_file; /* NULL for none */
@@ -61,6 +62,7 @@ struct source_facts {
     struct lsn wal_end;
     char database[64];
     int server_version;
+    char wal_level[16]; /* "logical" is what decoding needs */
     bool in_recovery;
     uint64_t wal_sender_timeout_ms; /* 0: off */
     struct slot_facts slot;
@@ -93,10 +95,10 @@ enum source_event {
     SOURCE_STARTED,   /* streaming begins; a new session for decoder and capture */
     SOURCE_DATA,      /* one message of the output plugin */
     SOURCE_KEEPALIVE, /* wal_end: the server has sent everything before it */
-    SOURCE_LOST,      /* the session ended, err says why; it will come back by itself */
+    SOURCE_LOST,      /* the session or the attempt ended, err says why; it comes back by itself */
     SOURCE_WAITING,   /* once on entering standby: err names who holds the slot */
     SOURCE_ENDED,     /* after source_end(): the server has our last word */
-    SOURCE_FAIL,      /* err is of class CONFIG or STOP: end the relay */
+    SOURCE_FAIL,      /* err is of class CONFIG or STOP, or SLOT_ACTIVE without standby_wait: end */
 };
 
 struct source_item {
@@ -131,16 +133,22 @@ const struct source_facts *source_facts(const struct source *source);
 void source_fork(struct source *source, uint32_t timeline);
 void source_start(struct source *source, struct lsn start);
 /* Everything before `lsn` is durable with us. Falls never (asserted). Sent with the next status;
- * `now` sends at once. */
+ * `now` makes the next source_tick() send it. */
 void source_confirm(struct source *source, struct lsn lsn, bool now);
 /* The last value sent to the server as flushed. */
 struct lsn source_confirmed(const struct source *source);
 /* Newest WAL end that the server told of. */
 struct lsn source_wal_end(const struct source *source);
 enum source_state source_state(const struct source *source);
-/* Orderly end: final status, CopyDone; SOURCE_ENDED follows (or SOURCE_LOST). */
+/* Orderly end: final status, CopyDone; SOURCE_ENDED follows (or SOURCE_LOST), at the latest after
+ * five seconds. Nothing comes back after it. */
 void source_end(struct source *source, uint64_t now_ns);
-/* Drop the session now and begin anew after the back-off; for replay from the durable position. */
+/* In READY, when guard_check() said GUARD_WAIT: ask the server again in a second, on the same
+ * connection, and come back with SOURCE_READY. `why` is the guard's error; it comes out once as
+ * SOURCE_WAITING (of a SLOT_ACTIVE without standby_wait as SOURCE_FAIL), until streaming begins. */
+void source_wait(struct source *source, const struct err *why, uint64_t now_ns);
+/* Drop the session now and begin anew after the back-off; for replay from the durable position.
+ * The caller knows, so no SOURCE_LOST follows. */
 void source_restart(struct source *source, uint64_t now_ns);
 /* Reset the back-off: events flow. Called by the relay after progress. */
 void source_healthy(struct source *source);
