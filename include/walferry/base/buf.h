@@ -22,10 +22,13 @@ struct buf {
 };
 
 void buf_init(struct buf *buf, size_t max);
+/* Over memory of the caller, at least one byte, which holds at most size - 1: never allocates, and
+ * must be neither deinitialised nor shrunk. */
+void buf_init_over(struct buf *buf, void *storage, size_t size);
 /* Frees; safe on a zeroed or already deinitialised buffer. */
 void buf_deinit(struct buf *buf);
 void buf_reset(struct buf *buf);
-/* Free the memory if more than `keep` bytes are held; contents are dropped. */
+/* As a reset, and free the memory if more than `keep` bytes are held. */
 void buf_shrink(struct buf *buf, size_t keep);
 
 void buf_put(struct buf *buf, const void *data, size_t len);

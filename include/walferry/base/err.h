@@ -73,5 +73,6 @@ const char *err_class_name(enum err_class class);
 const char *err_name(enum err_code code);
 
 /* Render for a terminal: "walferry: error WF-2001: where: message" and, on a second line,
- * "  hint: ...". Control characters are escaped. Returns the length, cut to `size`. */
+ * "  hint: ..."; without "where: " or the second line when these are empty, and without a newline
+ * at the end. Control characters are escaped. Returns the length, cut to `size` with the NUL. */
 size_t err_render(const struct err *err, char *out, size_t size);

@@ -4,7 +4,10 @@
  *
  * A log call is a constant message and typed fields, never prose made by printf. Only relay and
  * commands log above debug; everything else reports through its return value. Text form on a
- * terminal, JSON lines (ECS names: @timestamp, log.level, message) elsewhere, by `format: auto`.
+ * terminal, JSON lines (ECS names: @timestamp, log.level, message) elsewhere, by `format: auto`;
+ * text with syslog priorities ("<6>") when standard error is the journal (JOURNAL_STREAM). A line
+ * has at most 4096 bytes: long values are cut ("..."), and when fields still do not fit they are
+ * left out and the line says log.truncated.
  * Field text is untrusted: control characters are escaped. A blocked standard error never blocks
  * the caller: what cannot be written at once is dropped and counted (log_dropped()), and the
  * number is said as soon as writing works again. One process has one log; not thread-safe.
@@ -44,7 +47,8 @@ void log_setup(enum log_format format, enum log_level level, const char *pipelin
 bool log_enabled(enum log_level level);
 void log_fields(enum log_level level, const char *message, const struct log_field *fields,
                 size_t count);
-/* One error with its code, where and hint as fields of their own; fields may be NULL. */
+/* One error with its code, message, where and hint as fields of their own; what is empty is left
+ * out. `err` may be NULL. */
 void log_err(enum log_level level, const char *message, const struct err *err);
 /* Lines dropped so far because standard error would have blocked. */
 uint64_t log_dropped(void);

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "walferry/base/clock.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "walferry/base/assert.h"
+
+/* 0001-01-01T00:00:00Z and 9999-12-31T23:59:59.999999Z. */
+#define FIRST_US  INT64_C(-62135596800000000)
+#define LAST_US   INT64_C(253402300799999999)
+#define US_PER_NS 1000
+#define DAY_S     INT64_C(86400)
+/* Days of 400 years, and from 0000-03-01 to 1970-01-01. */
+#define ERA_DAYS      INT64_C(146097)
+#define DAYS_TO_EPOCH INT64_C(719468)
+
+uint64_t clock_mono_ns(void)
+{
+    struct timespec now;
+    int failed = clock_gettime(CLOCK_MONOTONIC, &now);
+    ASSERT(failed == 0);
+    return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+int64_t clock_wall_us(void)
+{
+    struct timespec now;
+    int failed = clock_gettime(CLOCK_REALTIME, &now);
+    ASSERT(failed == 0);
+    return now.tv_sec * US_PER_S + now.tv_nsec / US_PER_NS;
+}
+
+int64_t clock_from_pg(int64_t pg_us)
+{
+    int64_t unix_us = 0;
+    return __builtin_add_overflow(pg_us, CLOCK_PG_EPOCH_US, &unix_us) ? INT64_MAX : unix_us;
+}
+
+int64_t clock_to_pg(int64_t unix_us)
+{
+    int64_t pg_us = 0;
+    return __builtin_sub_overflow(unix_us, CLOCK_PG_EPOCH_US, &pg_us) ? INT64_MIN : pg_us;
+}
+
+struct date {
+    int64_t year;
+    int64_t month; /* 1 to 12 */
+    int64_t day;   /* 1 to 31 */
+};
+
+/* Years are counted from March here, so that the leap day is the last of its year and months have
+ * the repeating lengths 31 30 31 30 31 (153 days in five). */
+static struct date date_of_days(int64_t days_since_1970)
+{
+    int64_t days = days_since_1970 + DAYS_TO_EPOCH;
+    int64_t era = days / ERA_DAYS;
+    int64_t day_of_era = days % ERA_DAYS;
+    int64_t year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+    int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    int64_t march_month = (5 * day_of_year + 2) / 153;
+    int64_t month = march_month < 10 ? march_month + 3 : march_month - 9;
+    return (struct date){
+        .year = era * 400 + year_of_era + (month <= 2 ? 1 : 0),
+        .month = month,
+        .day = day_of_year - (153 * march_month + 2) / 5 + 1,
+    };
+}
+
+static int64_t days_of_date(struct date date)
+{
+    int64_t year = date.month <= 2 ? date.year - 1 : date.year;
+    int64_t march_month = date.month > 2 ? date.month - 3 : date.month + 9;
+    int64_t era = year / 400;
+    int64_t year_of_era = year % 400;
+    int64_t day_of_year = (153 * march_month + 2) / 5 + date.day - 1;
+    int64_t day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    return era * ERA_DAYS + day_of_era - DAYS_TO_EPOCH;
+}
+
+struct clock_text clock_format(int64_t unix_us)
+{
+    int64_t us = unix_us < FIRST_US ? FIRST_US : unix_us > LAST_US ? LAST_US : unix_us;
+    /* From the first instant on, so that division rounds down before 1970 too. */
+    int64_t since_first = us - FIRST_US;
+    int64_t seconds = since_first / US_PER_S;
+    int64_t fraction = since_first % US_PER_S;
+    struct date date = date_of_days(seconds / DAY_S + FIRST_US / US_PER_S / DAY_S);
+    int64_t second = seconds % DAY_S;
+    struct clock_text text;
+    int length =
+        snprintf(text.text, sizeof(text.text),
+                 "%04" PRId64 "-%02" PRId64 "-%02" PRId64 "T%02" PRId64 ":%02" PRId64 ":%02" PRId64,
+                 date.year, date.month, date.day, second / 3600, second / 60 % 60, second % 60);
+    ASSERT(length == 19);
+    if (fraction == 0) {
+        snprintf(text.text + length, sizeof(text.text) - (size_t)length, "Z");
+    } else {
+        snprintf(text.text + length, sizeof(text.text) - (size_t)length, ".%06" PRId64 "Z",
+                 fraction);
+    }
+    return text;
+}
+
+/* What is left of a text being parsed. */
+struct cursor {
+    const uint8_t *pos;
+    const uint8_t *end;
+};
+
+static bool at_digit(const struct cursor *cursor)
+{
+    return cursor->pos < cursor->end && *cursor->pos >= '0' && *cursor->pos <= '9';
+}
+
+static bool take_char(struct cursor *cursor, char wanted)
+{
+    if (cursor->pos == cursor->end || *cursor->pos != (uint8_t)wanted) {
+        return false;
+    }
+    cursor->pos++;
+    return true;
+}
+
+/* Exactly `count` digits with a value in min to max. */
+static bool take_number(struct cursor *cursor, int count, int64_t min, int64_t max,
+                        int64_t *ret_value)
+{
+    int64_t value = 0;
+    for (int i = 0; i < count; i++) {
+        if (!at_digit(cursor)) {
+            return false;
+        }
+        value = value * 10 + (*cursor->pos - '0');
+        cursor->pos++;
+    }
+    if (value < min || value > max) {
+        return false;
+    }
+    *ret_value = value;
+    return true;
+}
+
+static int64_t days_in_month(int64_t year, int64_t month)
+{
+    static const int64_t days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    return month == 2 && leap ? 29 : days[month - 1];
+}
+
+static bool take_date(struct cursor *cursor, struct date *ret_date)
+{
+    struct date date;
+    if (!take_number(cursor, 4, 1, 9999, &date.year) || !take_char(cursor, '-') ||
+        !take_number(cursor, 2, 1, 12, &date.month) || !take_char(cursor, '-') ||
+        !take_number(cursor, 2, 1, days_in_month(date.year, date.month), &date.day)) {
+        return false;
+    }
+    *ret_date = date;
+    return true;
+}
+
+/* HH:MM:SS in seconds; 60 seconds are a leap second (RFC 3339, section 5.7). */
+static bool take_time(struct cursor *cursor, int64_t *ret_seconds, bool *ret_leap)
+{
+    int64_t hour = 0;
+    int64_t minute = 0;
+    int64_t second = 0;
+    if (!take_number(cursor, 2, 0, 23, &hour) || !take_char(cursor, ':') ||
+        !take_number(cursor, 2, 0, 59, &minute) || !take_char(cursor, ':') ||
+        !take_number(cursor, 2, 0, 60, &second)) {
+        return false;
+    }
+    *ret_seconds = hour * 3600 + minute * 60 + second;
+    *ret_leap = second == 60;
+    return true;
+}
+
+/* Digits after the sixth are finer than a microsecond and cut. */
+static bool take_fraction(struct cursor *cursor, int64_t *ret_us)
+{
+    int64_t us = 0;
+    if (take_char(cursor, '.')) {
+        if (!at_digit(cursor)) {
+            return false;
+        }
+        int64_t unit = US_PER_S / 10;
+        for (; at_digit(cursor); cursor->pos++, unit /= 10) {
+            us += (*cursor->pos - '0') * unit;
+        }
+    }
+    *ret_us = us;
+    return true;
+}
+
+/* What stands behind the time, up to the end of the text; nothing is UTC. */
+static bool take_offset(struct cursor *cursor, int64_t *ret_seconds)
+{
+    int64_t hour = 0;
+    int64_t minute = 0;
+    int64_t second = 0;
+    bool west = take_char(cursor, '-');
+    if (west || take_char(cursor, '+')) {
+        if (!take_number(cursor, 2, 0, 23, &hour)) {
+            return false;
+        }
+        bool colon = take_char(cursor, ':');
+        if ((colon || at_digit(cursor)) && !take_number(cursor, 2, 0, 59, &minute)) {
+            return false;
+        }
+        if (colon && take_char(cursor, ':') && !take_number(cursor, 2, 0, 59, &second)) {
+            return false;
+        }
+    } else if (!take_char(cursor, 'Z')) {
+        discard(take_char(cursor, 'z'));
+    }
+    int64_t seconds = hour * 3600 + minute * 60 + second;
+    *ret_seconds = west ? -seconds : seconds;
+    return cursor->pos == cursor->end;
+}
+
+bool clock_parse(struct bytes text, int64_t *ret_unix_us)
+{
+    if (bytes_empty(text)) {
+        return false;
+    }
+    struct cursor cursor = {.pos = text.ptr, .end = text.ptr + text.len};
+    struct date date;
+    int64_t seconds = 0;
+    int64_t fraction = 0;
+    int64_t offset = 0;
+    bool leap = false;
+    if (!take_date(&cursor, &date) ||
+        !(take_char(&cursor, 'T') || take_char(&cursor, 't') || take_char(&cursor, ' ')) ||
+        !take_time(&cursor, &seconds, &leap) || !take_fraction(&cursor, &fraction) ||
+        !take_offset(&cursor, &offset)) {
+        return false;
+    }
+    int64_t unix_s = days_of_date(date) * DAY_S + seconds - offset;
+    int64_t unix_us = unix_s * US_PER_S + fraction;
+    /* Leap seconds are inserted before midnight UTC and nowhere else. */
+    if ((leap && unix_s % DAY_S != 0) || unix_us < FIRST_US || unix_us > LAST_US) {
+        return false;
+    }
+    *ret_unix_us = unix_us;
+    return true;
+}
