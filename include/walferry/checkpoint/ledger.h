@@ -10,6 +10,10 @@
  * All memory is allocated by ledger_new() from the limits. A transaction without records costs no
  * entry: it moves the end of the last finished prefix, or of the newest entry. ledger_poison()
  * freezes the published position for good: what follows can never be confirmed.
+ *
+ * The bytes in flight pass max_bytes by one record at most, since its cost is not known before it
+ * is rendered. A record that is acknowledged keeps its place while an older one is not: so what a
+ * crash sends again is at most max_records, even when a single partition stands still.
  * Pure: the caller brings the time. Not thread-safe: one thread owns it.
  */
 #pragma once
@@ -24,11 +28,11 @@ struct ledger_opts {
 
 /* One record in flight, as its acknowledgement returns it. */
 struct flight {
-    struct cursor after;     /* the place behind this record: what a later start may skip */
-    int64_t commit_time_us;  /* of its transaction, since 1970 */
-    uint64_t submitted_ns;   /* monotonic */
-    uint64_t cost;           /* bytes */
-    uint32_t label;          /* the caller's number, for metrics */
+    struct cursor after;    /* the place behind this record: what a later start may skip */
+    int64_t commit_time_us; /* of its transaction, since 1970 */
+    uint64_t submitted_ns;  /* monotonic */
+    uint64_t cost;          /* bytes */
+    uint32_t label;         /* the caller's number, for metrics */
     bool dead_letter;
 };
 
@@ -38,14 +42,15 @@ MUST_USE bool ledger_new(const struct ledger_opts *opts, struct lsn start,
                          struct ledger **ret_ledger, struct err *err);
 void ledger_free(struct ledger *ledger);
 
-/* A transaction begins. Asserts that none is open and that commit_lsn is past every earlier one. */
+/* A transaction begins. Asserts that none is open or suspended, and that commit_lsn is past every
+ * earlier one since ledger_new() or ledger_rewind(). */
 void ledger_begin(struct ledger *ledger, struct lsn commit_lsn, int64_t commit_time_us);
 /* A record of the open transaction will be submitted; asserts ledger_room() or nothing in flight.
  * commit_time_us of `flight` is filled in by the ledger; after.commit_lsn must be the open
- * transaction's (asserted). Returns the tag for the sink:
- * unique among the records in flight. */
+ * transaction's (asserted). Returns the tag for the sink: not 0, and
+ * no other record that was submitted has it, before or after a rewind. */
 uint64_t ledger_record(struct ledger *ledger, const struct flight *flight);
-/* The last ledger_record() was not submitted after all. */
+/* The last ledger_record() was not submitted after all. Its tag is given to the next one. */
 void ledger_withdraw(struct ledger *ledger, uint64_t tag);
 /* One record was acknowledged. Asserts that the tag is in flight. */
 struct flight ledger_ack(struct ledger *ledger, uint64_t tag);
@@ -53,18 +58,22 @@ struct flight ledger_ack(struct ledger *ledger, uint64_t tag);
 void ledger_label(struct ledger *ledger, uint64_t tag, uint32_t label);
 /* Look without acknowledging. */
 const struct flight *ledger_flight(const struct ledger *ledger, uint64_t tag);
-/* The open transaction is complete; `end_lsn` may be confirmed once it and all before it are done. */
+/* The open transaction is complete; `end_lsn` may be confirmed once it and all before it are done.
+ */
 void ledger_commit(struct ledger *ledger, struct lsn end_lsn);
-/* The connection broke inside a transaction: forget that it is open, keep its records in flight. It
- * comes again from its first row; ledger_resume() opens it again. */
+/* The connection broke: what was closed stays in flight. If a transaction is open, forget that it
+ * is, and keep its records: it comes again from its first row, and ledger_resume() opens it again.
+ * Until it is committed the published position does not pass it. Harmless when none is open. */
 void ledger_suspend(struct ledger *ledger);
-/* The suspended transaction comes again. False when `commit_lsn` is not the suspended one. */
+/* The suspended transaction comes again: it is open, with its records. False, and nothing happens,
+ * when `commit_lsn` is not the suspended one. */
 MUST_USE bool ledger_resume(struct ledger *ledger, struct lsn commit_lsn);
-/* The server has nothing for us before wal_end: move the published position when nothing is
- * outstanding. Does nothing otherwise. */
+/* The server, in this session, has nothing more for us before wal_end: move the published position
+ * when nothing is outstanding. Does nothing otherwise. */
 void ledger_idle(struct ledger *ledger, struct lsn wal_end);
 /* Forget all that is in flight (the producer was dropped): everything past the published position
- * will come again. The published position stays. */
+ * will come again. The published position stays, a poisoned ledger stays poisoned, and every tag
+ * from before is invalid. Transactions at or before the published position may come again too. */
 void ledger_rewind(struct ledger *ledger);
 /* Freeze the published position for ever. */
 void ledger_poison(struct ledger *ledger);
@@ -75,12 +84,19 @@ struct lsn ledger_published(const struct ledger *ledger);
 /* The place behind the longest run of acknowledged records at the front of the oldest unfinished
  * transaction; commit_lsn is LSN_NONE when there is no such record. Flights are a ring in the order
  * of submission, so that this run is known whatever the order of acknowledgements. A later start
- * may skip what lies before it. */
+ * may skip what lies before it. Like the published position it never falls, and ledger_rewind()
+ * leaves it: what it covers was acknowledged, also when it is sent once more. */
 struct cursor ledger_partial(const struct ledger *ledger);
+/* Before the first transaction: the partial of the checkpoint that the start goes on from. */
+void ledger_restore_partial(struct ledger *ledger, struct cursor partial);
 /* Nothing in flight and no transaction open or suspended. */
 bool ledger_quiet(const struct ledger *ledger);
 uint32_t ledger_records(const struct ledger *ledger);
 uint64_t ledger_bytes(const struct ledger *ledger);
+/* Transactions with records that are not finished, or wait behind one that is not. */
 uint32_t ledger_transactions(const struct ledger *ledger);
-/* Commit time of the oldest transaction that is not finished, since 1970; 0 when there is none. */
+/* Transactions with records that were finished in order, since ledger_new(). */
+uint64_t ledger_finished(const struct ledger *ledger);
+/* Commit time of the oldest transaction that is not finished (open and suspended ones are not),
+ * since 1970; 0 when there is none. */
 int64_t ledger_oldest_commit_us(const struct ledger *ledger);
