@@ -6,8 +6,11 @@
  * field is a lower-case text field of the event. Rules are tried in order, the first whose every
  * glob matches wins; an absent field matches as empty text. The event's own topic, partition and
  * key win over rules and template (a rule that drops still drops). The key defaults to the
- * aggregate id. Topic names are checked against Kafka's alphabet and length; names that begin with
- * two underscores and reserved names (the checkpoint topic) are refused. Pure.
+ * aggregate id. An empty topic column is no topic, an empty aggregate id no key; an empty key
+ * column is a key. Topic names are checked against Kafka's alphabet and length; names that begin
+ * with two underscores and reserved names (the checkpoint topic) are refused, when the
+ * configuration is loaded already where the template alone tells. Pure; no allocation but the
+ * arena's per event.
  */
 #pragma once
 
@@ -19,12 +22,15 @@
 /* A compiled template. */
 struct template;
 
-/* `where` in errors is left to the caller; the message says column and cause, with "did you mean"
- * for unknown fields. */
+/* ${field} is a field of the event that is plain text, $$ a dollar sign; a dollar sign before
+ * anything else, and a `${` that is not closed, are errors. `where` in errors is left to the
+ * caller; the message says column (in bytes, from 1) and cause, with "did you mean" for unknown
+ * fields. */
 MUST_USE bool template_compile(const char *text, struct template **ret_template, struct err *err);
 void template_free(struct template *template);
-/* Absent when a field that it names is absent or empty (*ret_missing says which), or when the arena
- * is full (*ret_missing is EVENT_FIELD_COUNT). */
+/* Borrows from the arena, the template and the event. Absent when a field that it names is absent
+ * or empty (*ret_missing says which), or when the arena is full (*ret_missing is
+ * EVENT_FIELD_COUNT). */
 struct bytes template_render(const struct template *template, const struct event *event,
                              struct arena *arena, enum event_field *ret_missing);
 /* Whether the template names the field. */
@@ -55,8 +61,13 @@ enum route_outcome { ROUTE_PLACED, ROUTE_DROP, ROUTE_POISON };
 
 struct route;
 
+/* False for templates and globs that are malformed, fields that are not plain text, and templates
+ * that can never be a topic; `where` is left to the caller. */
 MUST_USE bool route_new(const struct route_opts *opts, struct route **ret_route, struct err *err);
 void route_free(struct route *route);
+/* POISON fills err: ROW_TOPIC (no topic, because a field of the template is empty, or not one that
+ * events may go to), ROW_PARTITION (negative), ROW_TOO_LARGE (the arena is full); its `where` is
+ * the position. *ret_placement is written for PLACED only. */
 MUST_USE enum route_outcome route_event(const struct route *route, const struct event *event,
                                         struct arena *arena, struct placement *ret_placement,
                                         struct err *err);
