@@ -100,23 +100,17 @@ static size_t escape_growth(struct bytes text)
     return growth;
 }
 
-/* How many bytes from `pos` need no escape. */
-static size_t clean_run(const uint8_t *pos, const uint8_t *end)
-{
-    const uint8_t *start = pos;
-    while (end - pos >= SWAR_SIZE && !swar_needs_escape(swar_load(pos)))
-        pos += SWAR_SIZE;
-    while (pos < end && escapes[*pos] == 0)
-        pos++;
-    return (size_t)(pos - start);
-}
-
-static uint8_t *write_escape(uint8_t *out, uint8_t byte)
+static uint8_t *write_char(uint8_t *out, uint8_t byte)
 {
     static const char digits[] = "0123456789abcdef";
+    char escape = escapes[byte];
+    if (escape == 0) {
+        *out++ = byte;
+        return out;
+    }
     *out++ = '\\';
-    *out++ = (uint8_t)escapes[byte];
-    if (escapes[byte] != 'u')
+    *out++ = (uint8_t)escape;
+    if (escape != 'u')
         return out;
     *out++ = '0';
     *out++ = '0';
@@ -125,18 +119,24 @@ static uint8_t *write_escape(uint8_t *out, uint8_t byte)
     return out;
 }
 
+/* Word by word: text that does need escapes, JSON inside a string above all, needs them every few
+ * bytes, and a copy of a few bytes of unknown number costs more than a copy of eight. */
 static void write_escaped(uint8_t *out, struct bytes text)
 {
     const uint8_t *pos = text.ptr;
     const uint8_t *end = text.ptr + text.len;
-    while (pos < end) {
-        size_t run = clean_run(pos, end);
-        memcpy(out, pos, run);
-        out += run;
-        pos += run;
-        if (pos < end)
-            out = write_escape(out, *pos++);
+    while (end - pos >= SWAR_SIZE) {
+        if (!swar_needs_escape(swar_load(pos))) {
+            memcpy(out, pos, SWAR_SIZE);
+            out += SWAR_SIZE;
+            pos += SWAR_SIZE;
+            continue;
+        }
+        for (int i = 0; i < SWAR_SIZE; i++)
+            out = write_char(out, *pos++);
     }
+    while (pos < end)
+        out = write_char(out, *pos++);
 }
 
 /* Measure first: the room asked of the buffer is exact, so that its ceiling is, and text that needs
