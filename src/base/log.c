@@ -285,7 +285,6 @@ static bool write_line(struct bytes line)
         return true;
     }
     state.torn = state.torn || written > 0;
-    state.dropped++;
     return false;
 }
 
@@ -316,13 +315,18 @@ static bool write_fields(enum log_level level, const char *message, const struct
     return write_line(buf_bytes(&line));
 }
 
-/* Say how many lines were lost before anything else is said. */
-static void tell_dropped(void)
+/* Say how many lines were lost before anything else is said; false while that is not possible. */
+static bool tell_dropped(void)
 {
     uint64_t lost = state.dropped - state.told;
-    if (lost > 0 && write_fields(LOG_WARN, "log lines dropped", &F_U64("lines", lost), 1)) {
-        state.told += lost;
+    if (lost == 0) {
+        return true;
     }
+    if (!write_fields(LOG_WARN, "log lines dropped", &F_U64("lines", lost), 1)) {
+        return false;
+    }
+    state.told = state.dropped;
+    return true;
 }
 
 void log_fields(enum log_level level, const char *message, const struct log_field *fields,
@@ -335,8 +339,9 @@ void log_fields(enum log_level level, const char *message, const struct log_fiel
     if (!state.set_up) {
         log_setup(LOG_AUTO, state.level, NULL);
     }
-    tell_dropped();
-    discard(write_fields(level, message, fields, count));
+    if (!tell_dropped() || !write_fields(level, message, fields, count)) {
+        state.dropped++;
+    }
     errno = saved_errno;
 }
 
