@@ -8,13 +8,17 @@
  */
 #pragma once
 
+#include <stdio.h>
+
 #include "walferry/base/arena.h"
+#include "walferry/base/assert.h"
 #include "walferry/base/buf.h"
 #include "walferry/base/clock.h"
 #include "walferry/checkpoint/ledger.h"
 #include "walferry/decode/pgoutput.h"
 #include "walferry/loop/loop.h"
 #include "walferry/metrics/metrics.h"
+#include "walferry/pg/pg.h"
 #include "walferry/relay/relay.h"
 #include "walferry/source/guard.h"
 #include "walferry/source/monitor.h"
@@ -47,6 +51,7 @@ struct offered {
     struct event event;
     struct record record;
     struct bytes intended_topic;
+    enum err_code reason; /* of a dead letter */
 };
 
 /* After a broker refused a batch: one record at a time until `until` is passed. */
@@ -62,6 +67,7 @@ struct relay {
     const struct config *config;
     const struct relay_hooks *hooks;
     struct loop loop;
+    uint64_t now_ns; /* of this turn */
     struct source *source;
     struct monitor *monitor;
     struct pgoutput *decoder;
@@ -76,8 +82,10 @@ struct relay {
     struct arena arena; /* of the row in hand */
     struct buf value;   /* of the row in hand */
 
-    struct checkpoint checkpoint; /* as last made durable */
+    struct source_opts source_opts; /* the configuration's, and what sink and captures ask for */
+    struct checkpoint checkpoint;   /* as last made durable */
     bool has_checkpoint;
+    bool checkpoint_previous; /* the newest generation could not be read */
     struct lsn durable; /* what may be confirmed */
     uint64_t next_save_ns;
     uint64_t save_retry_ns; /* after a failed save: nothing is pulled until one works */
@@ -95,51 +103,66 @@ struct relay {
 
     uint64_t hold_until_ns; /* after a failed delivery: nothing is submitted before */
     unsigned replays;       /* in a row, without a delivery between */
-    uint64_t retry_guard_ns; /* when to ask the server again while waiting; 0: not waiting */
 
     enum relay_state state;
     char reason[256];
+    struct err waiting;        /* why we are a standby; ERR_NONE: we are not */
+    struct err source_trouble; /* why the last session ended */
+    struct err blocked;        /* why deliveries fail; ERR_NONE since the last one that did not */
+    unsigned strikes;          /* undecodable messages */
+    uint64_t progress_ns;      /* of the last acknowledgement */
     struct lsn received;
     int64_t received_commit_us;
+    int64_t wall_us; /* of this turn */
     int64_t started_at_us;
+    uint64_t transactions_before; /* of ledgers that are gone */
     bool announced;
+    bool more; /* the turn ended before the stream ran dry */
     bool sink_busy;
     uint64_t next_tick_ns;
+    uint64_t next_watchdog_ns;
+    bool draining;
+    bool halting; /* draining because of `fatal`: the transaction in hand stays open */
     uint64_t drain_deadline_ns;
     bool ending; /* source_end() was called */
     bool stop;
     struct err fatal; /* why the relay ends, when not asked to */
-    uint64_t sink_resets;
+    int exit_status;
     uint32_t *topic_labels; /* sink's topic number to metrics' + 1 */
     size_t topic_label_count;
     size_t error_count;
     struct status_error errors[STATUS_ERRORS_MAX]; /* newest first */
 };
 
-/* session.c: one event of the source. True when there was one that may be followed by more. */
-MUST_USE bool session_turn(struct relay *relay, uint64_t now_ns);
+/* session.c */
+/* One event of the source. True when more may follow at once. */
+MUST_USE bool session_turn(struct relay *relay);
+/* A message could not be decoded: the session ends loudly. */
+void session_protocol_error(struct relay *relay, const struct err *err);
+/* The server shuts down: let it go, it would wait for a last confirmation for ever. */
+void session_yield(struct relay *relay);
 /* Everything past the durable position comes again. */
-void session_replay(struct relay *relay, uint64_t now_ns);
+void session_replay(struct relay *relay);
 
 /* pull.c */
 /* Whether a row may be read and pushed down. */
-bool pull_allowed(const struct relay *relay, uint64_t now_ns);
+bool pull_allowed(const struct relay *relay);
 /* One message of the output plugin. */
-void pull_message(struct relay *relay, struct bytes message, uint64_t now_ns);
+void pull_message(struct relay *relay, struct bytes message);
 /* Offer the record in hand once more, if there is one. True when none is left. */
-MUST_USE bool pull_offer(struct relay *relay, uint64_t now_ns);
+MUST_USE bool pull_offer(struct relay *relay);
 /* A new session: what the decoder knew is void. */
 void pull_reset(struct relay *relay);
 
 /* poison.c: the row in hand cannot be published; by policy. `intended` absent: not routed. */
 void poison_row(struct relay *relay, const struct event *event, struct bytes intended,
-                const struct err *reason, uint64_t now_ns);
+                const struct err *reason);
 
 /* delivery.c */
 /* Collect reports. True when there were any. */
-MUST_USE bool delivery_collect(struct relay *relay, uint64_t now_ns);
+MUST_USE bool delivery_collect(struct relay *relay);
 /* The sink failed as a whole. */
-void delivery_failed(struct relay *relay, const struct err *err, uint64_t now_ns);
+void delivery_failed(struct relay *relay, const struct err *err);
 /* Before the row at `at` is rendered: a record that failed alone and twice. */
 bool delivery_rejected(const struct relay *relay, struct cursor at);
 /* In careful mode: whether a record may be submitted now. */
@@ -147,14 +170,16 @@ bool delivery_may_submit(const struct relay *relay);
 
 /* confirm.c */
 /* Save and confirm if due; `force` if there is anything to save at all. False: it failed. */
-bool confirm_turn(struct relay *relay, uint64_t now_ns, bool force);
+bool confirm_turn(struct relay *relay, bool force);
+/* When confirm_turn() has something to do; UINT64_MAX: nothing. */
+uint64_t confirm_deadline(const struct relay *relay);
 /* The first position of a first start. */
 MUST_USE bool confirm_begin(struct relay *relay, struct lsn start, struct err *err);
 
 /* health.c */
-void health_state(struct relay *relay, enum relay_state state, const char *format, ...)
-    PRINTF_LIKE(3, 4);
-/* Remember for /status, count, and log at most once a second per code. */
+/* Bring the state up to date. */
+void health_update(struct relay *relay);
+/* Remember for /status, count, and log; the same text again only every ten seconds. */
 void health_error(struct relay *relay, enum log_level level, const char *what,
                   const struct err *err);
 void health_fill(void *context, struct status *ret_status);
@@ -163,8 +188,11 @@ const char *relay_state_name(enum relay_state state);
 /* Number of a topic in the metrics, by the sink's number. */
 uint32_t health_topic(struct relay *relay, uint32_t sink_topic);
 
-/* relay.c: end with this error. */
+/* relay.c */
+/* End now with this error: what is in flight may not be waited for. */
 void relay_fail(struct relay *relay, const struct err *err);
+/* Read no more, wait for what is in flight, then end with this error. */
+void relay_halt(struct relay *relay, const struct err *err);
 
 /* notify.c: tell systemd, if it listens. */
 void notify_send(const char *message);

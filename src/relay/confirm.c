@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "relay_private.h"
+
+#define SAVE_RETRY_NS (1 * NS_PER_S)
+
+static void made_durable(struct relay *relay, const struct checkpoint *saved)
+{
+    relay->checkpoint = *saved;
+    relay->has_checkpoint = true;
+    relay->durable = saved->lsn;
+    relay->save_failed = false;
+    metrics_add(relay->metrics, METRIC_CHECKPOINT_WRITES, 1);
+}
+
+bool confirm_begin(struct relay *relay, struct lsn start, struct err *err)
+{
+    const struct source_facts *facts = source_facts(relay->source);
+    struct checkpoint next = relay->checkpoint;
+    snprintf(next.pipeline, sizeof next.pipeline, "%s", relay->config->name);
+    snprintf(next.slot, sizeof next.slot, "%s", relay->config->source.slot);
+    next.system_id = facts->system_id;
+    next.timeline = facts->timeline;
+    next.lsn = start;
+    next.saved_at_us = clock_wall_us();
+    if (!checkpoint_save(relay->store, &next, err))
+        return false;
+    made_durable(relay, &next);
+    return true;
+}
+
+static bool moved(const struct relay *relay, struct lsn published, struct cursor partial)
+{
+    const struct checkpoint *last = &relay->checkpoint;
+    if (lsn_cmp(published, last->lsn) > 0)
+        return true;
+    return !lsn_is_none(partial.commit_lsn) &&
+           (lsn_cmp(partial.commit_lsn, last->partial.commit_lsn) != 0 ||
+            partial.ordinal != last->partial.ordinal);
+}
+
+uint64_t confirm_deadline(const struct relay *relay)
+{
+    if (relay->ledger == NULL || !relay->has_checkpoint)
+        return UINT64_MAX;
+    if (relay->save_failed)
+        return relay->save_retry_ns;
+    return moved(relay, ledger_published(relay->ledger), ledger_partial(relay->ledger))
+               ? relay->next_save_ns
+               : UINT64_MAX;
+}
+
+bool confirm_turn(struct relay *relay, bool force)
+{
+    if (relay->ledger == NULL || !relay->has_checkpoint)
+        return true;
+    struct lsn published = ledger_published(relay->ledger);
+    struct cursor partial = ledger_partial(relay->ledger);
+    if (!moved(relay, published, partial) && !relay->save_failed)
+        return true;
+    uint64_t due = relay->save_failed ? relay->save_retry_ns : relay->next_save_ns;
+    if (!force && relay->now_ns < due)
+        return true;
+    struct checkpoint next = relay->checkpoint;
+    struct err err;
+    next.lsn = published;
+    next.partial = partial;
+    next.saved_at_us = clock_wall_us();
+    if (!checkpoint_save(relay->store, &next, &err)) {
+        metrics_add(relay->metrics, METRIC_CHECKPOINT_ERRORS, 1);
+        health_error(relay, LOG_ERROR, "checkpoint cannot be saved: nothing is confirmed or read",
+                     &err);
+        relay->save_failed = true;
+        relay->save_retry_ns = relay->now_ns + SAVE_RETRY_NS;
+        return false;
+    }
+    made_durable(relay, &next);
+    relay->next_save_ns = relay->now_ns + relay->config->checkpoint_interval_ms * NS_PER_MS;
+    source_confirm(relay->source, relay->durable, force);
+    return true;
+}

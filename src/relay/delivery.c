@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "relay_private.h"
+
+#define REPORTS_A_TURN 4096
+#define HOLD_FIRST_NS  (100 * NS_PER_MS)
+#define HOLD_MAX_NS    (30 * NS_PER_S)
+/* Failures alone after which a record is poison. */
+#define FAILURES_ALONE 2
+
+static bool cursor_before(struct cursor a, struct cursor b)
+{
+    int by_lsn = lsn_cmp(a.commit_lsn, b.commit_lsn);
+    return by_lsn < 0 || (by_lsn == 0 && a.ordinal < b.ordinal);
+}
+
+static bool cursor_same(struct cursor a, struct cursor b)
+{
+    return lsn_cmp(a.commit_lsn, b.commit_lsn) == 0 && a.ordinal == b.ordinal;
+}
+
+bool delivery_may_submit(const struct relay *relay)
+{
+    return !relay->careful.on || relay->ledger == NULL || ledger_records(relay->ledger) == 0;
+}
+
+bool delivery_rejected(const struct relay *relay, struct cursor at)
+{
+    /* The suspect is kept by the place behind it, as flights are. */
+    at.ordinal++;
+    return relay->careful.on && relay->careful.failures >= FAILURES_ALONE &&
+           cursor_same(at, relay->careful.suspect);
+}
+
+/* Doubles with every failure in a row. */
+static void hold(struct relay *relay)
+{
+    uint64_t hold_ns = HOLD_FIRST_NS << (relay->replays < 9 ? relay->replays : 9);
+    relay->hold_until_ns = relay->now_ns + (hold_ns < HOLD_MAX_NS ? hold_ns : HOLD_MAX_NS);
+    relay->replays++;
+}
+
+/* The producer is dropped with all it holds; what is past the last contiguous acknowledgement comes
+ * again. */
+static void replay(struct relay *relay)
+{
+    struct err err;
+    discard(confirm_turn(relay, false));
+    hold(relay);
+    metrics_add_label(relay->metrics, METRIC_RECONNECTS, "sink", 1);
+    if (!relay->sink->ops->reset(relay->sink, &err)) {
+        if (err_class(err.code) != ERR_CLASS_TRANSIENT) {
+            relay_fail(relay, &err);
+            return;
+        }
+        health_error(relay, LOG_WARN, "sink is not usable yet", &err);
+    }
+    session_replay(relay);
+}
+
+void delivery_failed(struct relay *relay, const struct err *err)
+{
+    metrics_add_label(relay->metrics, METRIC_PUBLISH_ERRORS, err_label(err->code), 1);
+    if (err_class(err->code) != ERR_CLASS_TRANSIENT) {
+        relay_fail(relay, err);
+        return;
+    }
+    health_error(relay, LOG_WARN,
+                 "delivery failed, sending again from the last acknowledged record", err);
+    relay->blocked = *err;
+    replay(relay);
+}
+
+static void delivered(struct relay *relay, uint64_t tag)
+{
+    struct flight flight = ledger_ack(relay->ledger, tag);
+    metrics_add(relay->metrics, METRIC_BYTES_PUBLISHED, (double)flight.cost);
+    if (flight.dead_letter)
+        metrics_add_label(relay->metrics, METRIC_DEAD_LETTERS,
+                          err_label((enum err_code)flight.label), 1);
+    else
+        metrics_add_topic(relay->metrics, METRIC_EVENTS_PUBLISHED, flight.label, 1);
+    int64_t age_us = relay->wall_us - flight.commit_time_us;
+    metrics_observe(relay->metrics, METRIC_COMMIT_TO_ACK, age_us > 0 ? (double)age_us / 1e6 : 0);
+    relay->replays = 0;
+    relay->progress_ns = relay->now_ns;
+    relay->blocked = ERR_INIT;
+    if (relay->careful.on && !cursor_before(flight.after, relay->careful.until))
+        relay->careful = (struct careful){0};
+}
+
+/* The broker refused a batch; one of its records may be poison, all of them come again. */
+static void suspect(struct relay *relay, const struct flight *flight, const char *error)
+{
+    struct careful *careful = &relay->careful;
+    bool alone = careful->on && ledger_records(relay->ledger) == 1;
+    careful->error = error;
+    if (alone) {
+        careful->failures =
+            cursor_same(flight->after, careful->suspect) ? careful->failures + 1 : 1;
+        careful->suspect = flight->after;
+    }
+    if (!careful->on || cursor_before(careful->until, relay->newest))
+        careful->until = relay->newest;
+    careful->on = true;
+}
+
+/* Why a report that is no delivery came, as an error for people. */
+static void explain(struct relay *relay, const struct sink_report *report, struct err *err)
+{
+    struct sink_state state;
+    relay->sink->ops->state(relay->sink, &state);
+    discard(err_set(err, report->code, "%s (%s)", err_text(report->code), report->error));
+    err_where(err, "sink %s", relay->sink->ops->name);
+    if (state.detail[0] != '\0')
+        err_hint(err, "%s", state.detail);
+}
+
+static void failed(struct relay *relay, const struct sink_report *report)
+{
+    struct flight flight = *ledger_flight(relay->ledger, report->tag);
+    struct err err;
+    explain(relay, report, &err);
+    switch (report->outcome) {
+    case SINK_SUSPECT:
+        if (flight.dead_letter) {
+            err.code = ERR_DEAD_LETTER;
+            relay_fail(relay, &err);
+            return;
+        }
+        suspect(relay, &flight, report->error);
+        break;
+    case SINK_HALT:
+        relay_fail(relay, &err);
+        return;
+    case SINK_RETRY:
+    case SINK_BLOCKED:
+    case SINK_FATAL:
+        break;
+    case SINK_DELIVERED:
+        UNREACHABLE();
+    }
+    delivery_failed(relay, &err);
+}
+
+bool delivery_collect(struct relay *relay)
+{
+    struct sink_report reports[256];
+    size_t total = 0;
+    while (total < REPORTS_A_TURN && !relay->stop) {
+        size_t count = relay->sink->ops->collect(relay->sink, reports, ARRAY_LEN(reports));
+        size_t failure = count;
+        /* Deliveries first: what was acknowledged in the same breath need not be sent again. */
+        for (size_t i = 0; i < count; i++) {
+            if (reports[i].outcome == SINK_DELIVERED)
+                delivered(relay, reports[i].tag);
+            else if (failure == count)
+                failure = i;
+        }
+        total += count;
+        if (failure < count) {
+            failed(relay, &reports[failure]);
+            return true;
+        }
+        if (count < ARRAY_LEN(reports))
+            break;
+    }
+    return total > 0;
+}

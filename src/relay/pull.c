@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "relay_private.h"
+
+#include <inttypes.h>
+
+/* An arena or value buffer that one large row has grown gives its memory back. */
+#define KEEP_BYTES ((size_t)1 << 20)
+
+void pull_reset(struct relay *relay)
+{
+    pgoutput_reset(relay->decoder);
+    capture_reset(relay->capture);
+    relay->in_hand = (struct in_hand){0};
+    relay->offered.present = false;
+}
+
+bool pull_allowed(const struct relay *relay)
+{
+    if (relay->stop || relay->halting || relay->offered.present || relay->save_failed ||
+        relay->now_ns < relay->hold_until_ns)
+        return false;
+    if (relay->ledger != NULL && !ledger_room(relay->ledger))
+        return false;
+    if (!delivery_may_submit(relay))
+        return false;
+    /* While draining, only what completes the transaction in hand: half a transaction would be sent
+     * again from where its acknowledged part ends. */
+    if (relay->draining && !relay->ending)
+        return relay->suspended || (relay->in_hand.open && !relay->in_hand.skip);
+    return true;
+}
+
+static void count_skip(struct relay *relay, enum skip_reason reason)
+{
+    metrics_add_label(relay->metrics, METRIC_EVENTS_SKIPPED, skip_reason_name(reason), 1);
+}
+
+/* Where the stream stands before the event in hand is placed. */
+static void event_passed(struct relay *relay, bool published)
+{
+    struct in_hand *hand = &relay->in_hand;
+    hand->at.ordinal++;
+    if (published)
+        hand->at.index++;
+    relay->newest = hand->at;
+}
+
+static void begin(struct relay *relay, const struct change *change)
+{
+    struct in_hand *hand = &relay->in_hand;
+    struct lsn commit = change->as.begin.commit_lsn;
+    *hand = (struct in_hand){
+        .open = true,
+        .at = {.commit_lsn = commit},
+        .commit_time_us = change->as.begin.commit_time_us,
+        .xid = change->as.begin.xid,
+    };
+    int order = lsn_cmp(commit, relay->newest.commit_lsn);
+    hand->skip = order < 0 || (order == 0 && relay->newest_closed) ||
+                 lsn_cmp(commit, ledger_published(relay->ledger)) < 0;
+    if (hand->skip)
+        return;
+    if (relay->suspended && order != 0) {
+        struct err err;
+        discard(err_set(&err, ERR_TIMELINE_DIVERGED,
+                        "transaction %s was half sent, and the server does not know it any more",
+                        lsn_format(relay->newest.commit_lsn).text));
+        err_where(&err, "slot %s", relay->config->source.slot);
+        err_hint(&err, "the server lost history that was published already: look at its log for a "
+                       "failover or a restore");
+        relay_fail(relay, &err);
+        hand->skip = true;
+        return;
+    }
+    if (lsn_cmp(commit, relay->resume.commit_lsn) == 0) {
+        hand->skip_ordinal = relay->resume.ordinal;
+        hand->at.index = relay->resume.index;
+    }
+    if (relay->suspended) {
+        ASSERT(ledger_resume(relay->ledger, commit));
+        relay->suspended = false;
+        return;
+    }
+    ledger_begin(relay->ledger, commit, hand->commit_time_us);
+    relay->newest = (struct cursor){commit, hand->skip_ordinal, hand->at.index};
+    relay->newest_closed = false;
+}
+
+static void commit(struct relay *relay, const struct change *change)
+{
+    struct in_hand *hand = &relay->in_hand;
+    if (!hand->skip) {
+        ledger_commit(relay->ledger, change->as.commit.end_lsn);
+        relay->newest_closed = true;
+    }
+    relay->received = lsn_max(relay->received, change->as.commit.end_lsn);
+    hand->open = false;
+}
+
+/* Give the event its place and its form. True when relay->offered holds a record to submit. */
+static bool prepare(struct relay *relay)
+{
+    struct offered *offered = &relay->offered;
+    struct placement placement;
+    struct err err;
+    if (delivery_rejected(relay, relay->in_hand.at)) {
+        discard(err_set(&err, ERR_ROW_REJECTED, "the broker refused the record alone, twice: %s",
+                        relay->careful.error));
+        err_hint(&err, "the row still stands in the table: mend the cause and replay it");
+        poison_row(relay, &offered->event, BYTES_ABSENT, &err);
+        return offered->present;
+    }
+    switch (route_event(relay->route, &offered->event, &relay->arena, &placement, &err)) {
+    case ROUTE_DROP:
+        count_skip(relay, SKIP_RULE);
+        event_passed(relay, false);
+        return false;
+    case ROUTE_POISON:
+        poison_row(relay, &offered->event, BYTES_ABSENT, &err);
+        return offered->present;
+    case ROUTE_PLACED:
+        break;
+    }
+    offered->intended_topic = placement.topic;
+    if (!envelope_render(&relay->envelope, &offered->event, &placement, &relay->value,
+                         &relay->arena, &offered->record, &err)) {
+        poison_row(relay, &offered->event, placement.topic, &err);
+        return offered->present;
+    }
+    offered->present = true;
+    offered->dead_letter = false;
+    return true;
+}
+
+static void row(struct relay *relay, const struct change *change)
+{
+    struct in_hand *hand = &relay->in_hand;
+    struct offered *offered = &relay->offered;
+    enum skip_reason reason;
+    struct err err;
+    if (hand->open && hand->skip) {
+        count_skip(relay, SKIP_POSITION);
+        return;
+    }
+    enum capture_outcome outcome =
+        capture_change(relay->capture, change, &relay->arena, &offered->event, &reason, &err);
+    if (outcome == CAPTURE_SKIP) {
+        count_skip(relay, reason);
+        return;
+    }
+    if (outcome == CAPTURE_FAIL) {
+        relay_halt(relay, &err);
+        return;
+    }
+    ASSERT(hand->open);
+    if (hand->at.ordinal < hand->skip_ordinal) {
+        hand->at.ordinal++;
+        count_skip(relay, SKIP_POSITION);
+        return;
+    }
+    metrics_add(relay->metrics, METRIC_EVENTS_RECEIVED, 1);
+    offered->event.position = (struct position){hand->at.commit_lsn, hand->at.index};
+    offered->event.commit_time_us = hand->commit_time_us;
+    offered->event.xid = hand->xid;
+    offered->event.replay = false;
+    relay->received_commit_us = hand->commit_time_us;
+    if (outcome == CAPTURE_POISON)
+        poison_row(relay, &offered->event, BYTES_ABSENT, &err);
+    else if (!prepare(relay))
+        return;
+    discard(pull_offer(relay));
+}
+
+static void message(struct relay *relay, const struct change *change)
+{
+    if (bytes_is(change->as.message.prefix, HEARTBEAT_PREFIX)) {
+        metrics_add(relay->metrics, METRIC_HEARTBEATS, 1);
+        return;
+    }
+    row(relay, change);
+}
+
+static void relation(struct relay *relay, const struct change *change)
+{
+    struct err err;
+    if (!capture_relation(relay->capture, change->as.relation.relation, &err))
+        relay_halt(relay, &err);
+}
+
+void pull_message(struct relay *relay, struct bytes data)
+{
+    struct change change;
+    struct err err;
+    arena_reset(&relay->arena);
+    buf_shrink(&relay->value, KEEP_BYTES);
+    if (!pgoutput_decode(relay->decoder, data, &change, &err)) {
+        session_protocol_error(relay, &err);
+        return;
+    }
+    switch (change.kind) {
+    case CHANGE_BEGIN:
+        begin(relay, &change);
+        return;
+    case CHANGE_COMMIT:
+        commit(relay, &change);
+        return;
+    case CHANGE_RELATION:
+        relation(relay, &change);
+        return;
+    case CHANGE_MESSAGE:
+        message(relay, &change);
+        return;
+    case CHANGE_INSERT:
+    case CHANGE_UPDATE:
+    case CHANGE_DELETE:
+    case CHANGE_TRUNCATE:
+        row(relay, &change);
+        return;
+    case CHANGE_ORIGIN:
+    case CHANGE_TYPE:
+        return;
+    }
+    UNREACHABLE();
+}
+
+/* The sink holds the record: it is in flight, and the row is done with. */
+static void taken(struct relay *relay, uint64_t tag, uint32_t topic)
+{
+    if (!relay->offered.dead_letter)
+        ledger_label(relay->ledger, tag, health_topic(relay, topic));
+    relay->offered.present = false;
+    event_passed(relay, true);
+}
+
+/* The sink says that the record in hand can never be published. */
+static void refused(struct relay *relay, const struct err *err)
+{
+    struct offered *offered = &relay->offered;
+    offered->present = false;
+    if (!offered->dead_letter) {
+        poison_row(relay, &offered->event, offered->intended_topic, err);
+        return;
+    }
+    struct err fatal;
+    discard(
+        err_set(&fatal, ERR_DEAD_LETTER, "a dead letter cannot be published: %s", err->message));
+    err_where(&fatal, "topic %s", relay->config->delivery.dead_letter_topic);
+    err_hint(&fatal, "%s", err->hint);
+    relay_halt(relay, &fatal);
+}
+
+bool pull_offer(struct relay *relay)
+{
+    struct offered *offered = &relay->offered;
+    struct err err;
+    while (offered->present) {
+        if (relay->stop || relay->now_ns < relay->hold_until_ns || !ledger_room(relay->ledger) ||
+            !delivery_may_submit(relay))
+            return false;
+        struct cursor at = relay->in_hand.at;
+        struct flight flight = {
+            .after = {at.commit_lsn, at.ordinal + 1, at.index + 1},
+            .submitted_ns = relay->now_ns,
+            .cost = record_cost(&offered->record),
+            .label = offered->dead_letter ? (uint32_t)offered->reason : 0,
+            .dead_letter = offered->dead_letter,
+        };
+        uint32_t topic = 0;
+        uint64_t tag = ledger_record(relay->ledger, &flight);
+        switch (relay->sink->ops->submit(relay->sink, &offered->record, tag, &topic, &err)) {
+        case SINK_TAKEN:
+            taken(relay, tag, topic);
+            relay->sink_busy = false;
+            break;
+        case SINK_BUSY:
+            ledger_withdraw(relay->ledger, tag);
+            relay->sink_busy = true;
+            return false;
+        case SINK_POISON:
+            ledger_withdraw(relay->ledger, tag);
+            refused(relay, &err);
+            break;
+        case SINK_FAIL:
+            ledger_withdraw(relay->ledger, tag);
+            delivery_failed(relay, &err);
+            return false;
+        }
+    }
+    return true;
+}

@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "relay_private.h"
+
+#include <signal.h>
+#include <stdlib.h>
+
+/* Steps of one turn are bounded, so that reports, replies and requests are not kept waiting. */
+#define PULLS_A_TURN 2000
+#define TICK_BUSY_NS (100 * NS_PER_MS)
+#define TICK_IDLE_NS (1 * NS_PER_S)
+/* A sink without a descriptor is asked this often while records are in flight. */
+#define POLL_NS       (2 * NS_PER_MS)
+#define ARENA_BASE    ((size_t)256 << 10)
+#define ROW_BYTES_MAX ((size_t)256 << 20)
+
+void relay_fail(struct relay *relay, const struct err *err)
+{
+    if (relay->stop)
+        return;
+    relay->stop = true;
+    relay->fatal = *err;
+    relay->exit_status = err_exit_status(err->code);
+    if (relay->ledger != NULL)
+        ledger_poison(relay->ledger);
+}
+
+static void begin_drain(struct relay *relay, const char *why)
+{
+    if (relay->draining)
+        return;
+    log_info("draining", F_STR("because", why));
+    notify_send("STOPPING=1");
+    relay->draining = true;
+    relay->drain_deadline_ns = relay->now_ns + relay->config->delivery.drain_timeout_ms * NS_PER_MS;
+}
+
+void relay_halt(struct relay *relay, const struct err *err)
+{
+    if (relay->stop || relay->halting)
+        return;
+    relay->halting = true;
+    relay->offered.present = false;
+    relay->fatal = *err;
+    relay->exit_status = err_exit_status(err->code);
+    begin_drain(relay, err->message);
+}
+
+/* --- wiring --- */
+
+static bool open_stages(struct relay *relay, struct err *err)
+{
+    const struct config *config = relay->config;
+    relay->decoder = pgoutput_new();
+    relay->metrics = metrics_new();
+    if (relay->decoder == NULL || relay->metrics == NULL)
+        return err_set(err, ERR_MEMORY, "no memory for the decoder");
+    return capture_new(config->captures, config->capture_count, &relay->capture, err) &&
+           route_new(&config->route, &relay->route, err) &&
+           envelope_init(&relay->envelope, &config->envelope, err);
+}
+
+static bool open_sink(struct relay *relay, struct err *err)
+{
+    const struct sink_ops *ops = sink_ops_of(relay->config->sink.kind);
+    struct sink_state state;
+    if (!ops->open(&relay->config->sink, &relay->sink, err))
+        return false;
+    relay->topic_label_count = (size_t)relay->config->sink.topics_max + 2;
+    relay->topic_labels = calloc(relay->topic_label_count, sizeof relay->topic_labels[0]);
+    size_t row_max = ops->value_max(relay->sink);
+    if (row_max > ROW_BYTES_MAX)
+        row_max = ROW_BYTES_MAX;
+    buf_init(&relay->value, row_max + ARENA_BASE);
+    if (relay->topic_labels == NULL ||
+        !arena_init(&relay->arena, ARENA_BASE, 4 * row_max + ARENA_BASE))
+        return err_set(err, ERR_MEMORY, "no memory for a row");
+    ops->state(relay->sink, &state);
+    metrics_build(relay->metrics, WALFERRY_VERSION, state.library, pg_library_version());
+    return true;
+}
+
+static bool load_checkpoint(struct relay *relay, struct err *err)
+{
+    struct err previous;
+    if (relay->source_opts.temporary)
+        return checkpoint_none_open(&relay->store, err);
+    if (!checkpoint_file_open(&relay->config->checkpoint, &relay->store, err))
+        return false;
+    switch (checkpoint_load(relay->store, &relay->checkpoint, &previous)) {
+    case CHECKPOINT_UNREADABLE:
+        *err = previous;
+        return false;
+    case CHECKPOINT_ABSENT:
+        return true;
+    case CHECKPOINT_PREVIOUS:
+        relay->checkpoint_previous = true;
+        log_err(LOG_WARN, "the newest checkpoint is not readable, starting at the one before",
+                &previous);
+        break;
+    case CHECKPOINT_FOUND:
+        break;
+    }
+    relay->has_checkpoint = true;
+    relay->durable = relay->checkpoint.lsn;
+    return true;
+}
+
+static bool open_source(struct relay *relay, struct err *err)
+{
+    const struct sink_opts *sink = &relay->config->sink;
+    relay->source_opts = relay->config->source;
+    relay->source_opts.messages |= capture_wants_messages(relay->capture);
+    relay->source_opts.temporary |= relay->sink->ops->volatile_acks || sink->mock;
+    return load_checkpoint(relay, err) && source_new(&relay->source_opts, &relay->source, err) &&
+           monitor_new(&relay->source_opts, &relay->monitor, err);
+}
+
+static bool open_http(struct relay *relay, struct err *err)
+{
+    const struct http_source source = {
+        .fill = health_fill,
+        .refresh = health_refresh,
+        .metrics = relay->metrics,
+        .context = relay,
+    };
+    return !relay->config->http_enabled ||
+           http_open(&relay->config->http, &source, &relay->http, err);
+}
+
+static bool relay_open(struct relay *relay, struct err *err)
+{
+    /* Signals first: threads of the libraries inherit the mask. */
+    return loop_init(&relay->loop, err) && loop_signals(&relay->loop, err) &&
+           open_stages(relay, err) && open_sink(relay, err) && open_source(relay, err) &&
+           open_http(relay, err);
+}
+
+static void relay_close(struct relay *relay)
+{
+    http_close(relay->http);
+    monitor_free(relay->monitor);
+    source_free(relay->source);
+    if (relay->sink != NULL)
+        relay->sink->ops->close(relay->sink);
+    checkpoint_close(relay->store);
+    ledger_free(relay->ledger);
+    route_free(relay->route);
+    capture_free(relay->capture);
+    pgoutput_free(relay->decoder);
+    metrics_free(relay->metrics);
+    arena_deinit(&relay->arena);
+    buf_deinit(&relay->value);
+    free(relay->topic_labels);
+    loop_deinit(&relay->loop);
+}
+
+/* --- one turn --- */
+
+static void take_signals(struct relay *relay)
+{
+    for (int signal = loop_signal(&relay->loop); signal != 0; signal = loop_signal(&relay->loop)) {
+        if (signal == SIGHUP) {
+            log_warn("reloading is not available in this version: restart to apply changes",
+                     F_STR("signal", "SIGHUP"));
+        } else if (relay->draining) {
+            struct err err;
+            discard(err_set(&err, ERR_INTERRUPTED, "stopped at once by a second signal"));
+            err_hint(&err, "what was in flight is sent again by the next start");
+            relay_fail(relay, &err);
+        } else {
+            begin_drain(relay, signal == SIGTERM ? "SIGTERM" : "SIGINT");
+        }
+    }
+    if (relay->hooks != NULL && relay->hooks->stop != NULL &&
+        relay->hooks->stop(relay->hooks->context))
+        begin_drain(relay, "asked to");
+}
+
+static void drain_turn(struct relay *relay)
+{
+    if (!relay->draining || relay->ending || relay->stop)
+        return;
+    bool quiet = relay->ledger == NULL || ledger_quiet(relay->ledger) ||
+                 (relay->halting && ledger_records(relay->ledger) == 0);
+    bool late = relay->now_ns >= relay->drain_deadline_ns;
+    if (!quiet && !late)
+        return;
+    if (!quiet)
+        log_warn("drain_timeout passed with records in flight: the next start sends them again",
+                 F_U64("in_flight", ledger_records(relay->ledger)));
+    discard(confirm_turn(relay, true));
+    relay->ending = true;
+    source_end(relay->source, relay->now_ns);
+}
+
+/* Reading is pointless while nothing may be pushed, but a session that is being made, or ended,
+ * always moves. */
+static bool may_turn_session(const struct relay *relay)
+{
+    return source_state(relay->source) != SOURCE_STATE_STREAMING || relay->ending ||
+           pull_allowed(relay);
+}
+
+static void pull(struct relay *relay)
+{
+    relay->more = false;
+    for (unsigned i = 0; i < PULLS_A_TURN && !relay->stop; i++) {
+        if (!pull_offer(relay) || !may_turn_session(relay))
+            return;
+        if (!session_turn(relay))
+            return;
+    }
+    relay->more = !relay->stop;
+}
+
+static void tick(struct relay *relay)
+{
+    struct err err;
+    if (relay->now_ns < relay->next_tick_ns && !relay->sink_busy)
+        return;
+    bool busy = relay->sink_busy || (relay->ledger != NULL && ledger_records(relay->ledger) > 0);
+    relay->next_tick_ns =
+        relay->now_ns + (busy || relay->hooks != NULL ? TICK_BUSY_NS : TICK_IDLE_NS);
+    if (!relay->sink->ops->tick(relay->sink, relay->now_ns, &err))
+        delivery_failed(relay, &err);
+    if (relay->now_ns >= relay->next_watchdog_ns) {
+        notify_send("WATCHDOG=1");
+        relay->next_watchdog_ns = relay->now_ns + TICK_IDLE_NS;
+    }
+}
+
+static void turn(struct relay *relay)
+{
+    relay->now_ns = clock_mono_ns();
+    relay->wall_us = clock_wall_us();
+    take_signals(relay);
+    discard(delivery_collect(relay));
+    discard(confirm_turn(relay, false));
+    source_tick(relay->source, relay->now_ns);
+    pull(relay);
+    tick(relay);
+    drain_turn(relay);
+    monitor_turn(relay->monitor, relay->now_ns);
+    if (monitor_facts(relay->monitor)->shutting_down)
+        session_yield(relay);
+    if (relay->http != NULL)
+        http_turn(relay->http, relay->now_ns);
+    health_update(relay);
+}
+
+/* --- waiting --- */
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint64_t deadline(const struct relay *relay)
+{
+    uint64_t at = earlier(relay->next_tick_ns, source_deadline(relay->source));
+    at = earlier(at, monitor_deadline(relay->monitor));
+    if (relay->http != NULL)
+        at = earlier(at, http_deadline(relay->http));
+    if (relay->draining && !relay->ending)
+        at = earlier(at, relay->drain_deadline_ns);
+    if (relay->hold_until_ns > relay->now_ns)
+        at = earlier(at, relay->hold_until_ns);
+    at = earlier(at, confirm_deadline(relay));
+    bool waiting =
+        relay->offered.present || (relay->ledger != NULL && ledger_records(relay->ledger) > 0);
+    if (waiting && relay->sink->ops->fd(relay->sink) < 0)
+        at = earlier(at, relay->now_ns + POLL_NS);
+    return at;
+}
+
+struct want {
+    int fd;
+    unsigned wants;
+};
+
+/* Libraries close and open descriptors as they like, and the kernel gives the same number again:
+ * what may have changed is taken out of the set before anything is put in. */
+static bool watch_all(struct relay *relay, struct err *err)
+{
+    const struct want wanted[] = {
+        [WATCH_SOURCE] = {source_fd(relay->source),
+                          source_wants(relay->source,
+                                       may_turn_session(relay) && !relay->offered.present)},
+        [WATCH_SINK] = {relay->sink->ops->fd(relay->sink), LOOP_READ},
+        [WATCH_MONITOR] = {monitor_fd(relay->monitor), monitor_wants(relay->monitor)},
+        [WATCH_HTTP] = {relay->http == NULL ? -1 : http_fd(relay->http), LOOP_READ},
+    };
+    bool steady = source_state(relay->source) == SOURCE_STATE_STREAMING;
+    for (unsigned i = 0; i < ARRAY_LEN(wanted); i++) {
+        bool keep = i == WATCH_SINK || i == WATCH_HTTP || (i == WATCH_SOURCE && steady);
+        if (keep && relay->loop.fds[i] == wanted[i].fd)
+            continue;
+        if (!loop_watch(&relay->loop, i, -1, 0, err))
+            return false;
+    }
+    for (unsigned i = 0; i < ARRAY_LEN(wanted); i++)
+        if (!loop_watch(&relay->loop, i, wanted[i].fd, wanted[i].wants, err))
+            return false;
+    return true;
+}
+
+static void run(struct relay *relay)
+{
+    struct err err;
+    notify_send("READY=1");
+    while (!relay->stop) {
+        turn(relay);
+        if (relay->stop)
+            return;
+        uint64_t at = deadline(relay);
+        uint64_t now_ns = clock_mono_ns();
+        uint64_t timeout_ns = relay->more || at <= now_ns ? 0 : at - now_ns;
+        if (!watch_all(relay, &err) || !loop_wait(&relay->loop, timeout_ns, &err))
+            relay_fail(relay, &err);
+    }
+}
+
+int relay_run(const struct config *config, const struct relay_hooks *hooks)
+{
+    struct relay relay = {.config = config, .hooks = hooks};
+    char server[256];
+    struct err err;
+    relay.started_at_us = clock_wall_us();
+    relay.progress_ns = clock_mono_ns();
+    pg_conninfo_describe(config->source.conninfo, server, sizeof server);
+    log_info("walferry starts", F_STR("version", WALFERRY_VERSION), F_STR("server", server),
+             F_STR("slot", config->source.slot), F_STR("publication", config->source.publication));
+    if (!relay_open(&relay, &err)) {
+        relay.exit_status = err_exit_status(err.code);
+        relay.fatal = err;
+    } else {
+        run(&relay);
+        health_update(&relay);
+    }
+    if (err_is_set(&relay.fatal))
+        log_err(LOG_ERROR, "walferry ends", &relay.fatal);
+    else
+        log_info("walferry ends", F_LSN("confirmed", source_confirmed(relay.source)),
+                 F_I64("exit", relay.exit_status));
+    relay_close(&relay);
+    return relay.exit_status;
+}

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "relay_private.h"
+
+/* Messages that cannot be decoded, without one that could between them. */
+#define PROTOCOL_STRIKES 3
+
+static void started(struct relay *relay)
+{
+    const struct source_facts *facts = source_facts(relay->source);
+    pull_reset(relay);
+    log_info("streaming", F_STR("slot", relay->config->source.slot),
+             F_LSN("start", ledger_published(relay->ledger)), F_U64("timeline", facts->timeline),
+             F_I64("server_version", facts->server_version));
+    if (!relay->announced && relay->hooks != NULL && relay->hooks->started != NULL)
+        relay->hooks->started(relay->hooks->context,
+                              relay->http == NULL ? 0 : http_port(relay->http));
+    relay->announced = true;
+    relay->waiting = ERR_INIT;
+}
+
+/* The ledger counts from here. A temporary slot begins anew with every session: what was committed
+ * between two of them is not relayed, and that is said. */
+static bool begin_at(struct relay *relay, struct lsn start, struct err *err)
+{
+    const struct ledger_opts opts = {
+        .max_records = relay->config->delivery.max_in_flight_events,
+        .max_bytes = relay->config->delivery.max_in_flight_bytes,
+    };
+    if (relay->ledger != NULL && !relay->source_opts.temporary)
+        return true;
+    if (relay->ledger != NULL)
+        log_warn("a temporary slot was lost with its session: what was committed between the two "
+                 "positions is not relayed",
+                 F_LSN("from", relay->durable), F_LSN("to", start));
+    ledger_free(relay->ledger);
+    relay->ledger = NULL;
+    if (!ledger_new(&opts, start, &relay->ledger, err))
+        return false;
+    relay->suspended = false;
+    relay->newest = (struct cursor){0};
+    relay->resume = (struct cursor){0};
+    if (relay->has_checkpoint && lsn_cmp(start, relay->checkpoint.lsn) == 0) {
+        relay->resume = relay->checkpoint.partial;
+        ledger_restore_partial(relay->ledger, relay->resume);
+    }
+    return true;
+}
+
+static void start(struct relay *relay, struct lsn start)
+{
+    struct err err;
+    bool first = !relay->has_checkpoint || relay->source_opts.temporary;
+    if (!begin_at(relay, start, &err) || (first && !confirm_begin(relay, start, &err))) {
+        relay_fail(relay, &err);
+        return;
+    }
+    uint32_t timeline = source_facts(relay->source)->timeline;
+    if (relay->checkpoint.timeline != timeline) {
+        log_warn("the server is on a new timeline that contains everything published",
+                 F_U64("old", relay->checkpoint.timeline), F_U64("new", timeline));
+        relay->checkpoint.timeline = timeline;
+    }
+    relay->checkpoint_previous = false;
+    source_start(relay->source, relay->durable);
+}
+
+static void ready(struct relay *relay)
+{
+    struct err err;
+    struct lsn position;
+    const struct guard_input input = {
+        .facts = source_facts(relay->source),
+        .checkpoint =
+            relay->has_checkpoint && !relay->source_opts.temporary ? &relay->checkpoint : NULL,
+        .previous = relay->checkpoint_previous,
+        .pipeline = relay->config->name,
+        .slot = relay->config->source.slot,
+        .publication = relay->config->source.publication,
+        .temporary = relay->source_opts.temporary,
+        .submitted = relay->newest.commit_lsn,
+    };
+    switch (guard_check(&input, &position, &err)) {
+    case GUARD_START:
+        start(relay, position);
+        return;
+    case GUARD_ASK_FORK:
+        source_fork(relay->source, relay->checkpoint.timeline);
+        return;
+    case GUARD_WAIT:
+        source_wait(relay->source, &err, relay->now_ns);
+        return;
+    case GUARD_REFUSE:
+        relay_fail(relay, &err);
+        return;
+    }
+    UNREACHABLE();
+}
+
+/* Records in flight stay valid; the open transaction will come again from its first row. */
+static void lost(struct relay *relay)
+{
+    const struct in_hand *hand = &relay->in_hand;
+    if (hand->open && !hand->skip && relay->ledger != NULL) {
+        ledger_suspend(relay->ledger);
+        relay->suspended = true;
+    }
+    relay->resume = relay->suspended ? relay->newest : relay->resume;
+    pull_reset(relay);
+}
+
+void session_replay(struct relay *relay)
+{
+    pull_reset(relay);
+    relay->suspended = false;
+    relay->newest = (struct cursor){0};
+    relay->newest_closed = false;
+    if (relay->ledger != NULL) {
+        ledger_rewind(relay->ledger);
+        relay->resume = ledger_partial(relay->ledger);
+    }
+    source_restart(relay->source, relay->now_ns);
+}
+
+static void connection_lost(struct relay *relay, const struct err *err)
+{
+    lost(relay);
+    if (relay->ending) {
+        relay->stop = true;
+        return;
+    }
+    metrics_add_label(relay->metrics, METRIC_RECONNECTS, "source", 1);
+    health_error(relay, LOG_WARN, "PostgreSQL is away, trying again", err);
+    relay->source_trouble = *err;
+}
+
+void session_yield(struct relay *relay)
+{
+    if (source_state(relay->source) != SOURCE_STATE_STREAMING || relay->ending)
+        return;
+    struct err err;
+    discard(err_set(&err, ERR_PG_SHUTDOWN, "PostgreSQL is shutting down"));
+    discard(confirm_turn(relay, true));
+    source_tick(relay->source, relay->now_ns);
+    connection_lost(relay, &err);
+    source_restart(relay->source, relay->now_ns);
+}
+
+void session_protocol_error(struct relay *relay, const struct err *err)
+{
+    relay->strikes++;
+    if (relay->strikes >= PROTOCOL_STRIKES) {
+        struct err fatal = *err;
+        fatal.code = ERR_PROTOCOL_REPEATED;
+        relay_fail(relay, &fatal);
+        return;
+    }
+    health_error(relay, LOG_ERROR, "the stream cannot be decoded, the session is begun anew", err);
+    lost(relay);
+    source_restart(relay->source, relay->now_ns);
+}
+
+static void keepalive(struct relay *relay, struct lsn wal_end)
+{
+    relay->received = lsn_max(relay->received, wal_end);
+    if (!relay->in_hand.open)
+        ledger_idle(relay->ledger, wal_end);
+}
+
+bool session_turn(struct relay *relay)
+{
+    struct source_item item;
+    struct err err;
+    switch (source_next(relay->source, relay->now_ns, &item, &err)) {
+    case SOURCE_IDLE:
+        return false;
+    case SOURCE_READY:
+        ready(relay);
+        return true;
+    case SOURCE_STARTED:
+        started(relay);
+        return true;
+    case SOURCE_DATA:
+        pull_message(relay, item.data);
+        return true;
+    case SOURCE_KEEPALIVE:
+        keepalive(relay, item.wal_end);
+        return true;
+    case SOURCE_LOST:
+        connection_lost(relay, &err);
+        return true;
+    case SOURCE_WAITING:
+        relay->waiting = err;
+        log_err(LOG_INFO, "waiting as a standby", &err);
+        return true;
+    case SOURCE_ENDED:
+        relay->stop = true;
+        return false;
+    case SOURCE_FAIL:
+        relay_fail(relay, &err);
+        return false;
+    }
+    UNREACHABLE();
+}
