@@ -5,6 +5,13 @@
 
 #include "test.h"
 
+/* AddressSanitizer ends the process by default where malloc() gives NULL. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+    return "allocator_may_return_null=1";
+}
+
 static struct arena made(size_t base_size, size_t max)
 {
     struct arena arena;
