@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "rendering.h"
+
+#include "walferry/base/utf8.h"
+
+/* Of a sequence that utf8_sequence() accepted. */
+static uint32_t decode_sequence(const uint8_t *pos, size_t length)
+{
+    static const uint8_t lead_masks[] = {0, 0x7F, 0x1F, 0x0F, 0x07};
+    uint32_t character = pos[0] & lead_masks[length];
+    for (size_t i = 1; i < length; i++) {
+        character = character << 6 | (pos[i] & 0x3FU);
+    }
+    return character;
+}
+
+static bool forbidden(uint32_t character)
+{
+    bool control = character < 0x20 || (character >= 0x7F && character <= 0x9F);
+    bool noncharacter =
+        (character >= 0xFDD0 && character <= 0xFDEF) || (character & 0xFFFE) == 0xFFFE;
+    return control || noncharacter;
+}
+
+enum text_fault text_check(struct bytes text, uint32_t *ret_character)
+{
+    size_t at = 0;
+    while (at < text.len) {
+        if (text.ptr[at] >= 0x20 && text.ptr[at] < 0x7F) {
+            at++;
+            continue;
+        }
+        size_t length = utf8_sequence(text.ptr + at, text.ptr + text.len);
+        if (length == 0) {
+            return TEXT_NOT_UTF8;
+        }
+        uint32_t character = decode_sequence(text.ptr + at, length);
+        if (forbidden(character)) {
+            *ret_character = character;
+            return TEXT_FORBIDDEN;
+        }
+        at += length;
+    }
+    return TEXT_GOOD;
+}
+
+static uint8_t lower(uint8_t byte)
+{
+    return byte >= 'A' && byte <= 'Z' ? (uint8_t)(byte | 0x20) : byte;
+}
+
+bool text_begins(struct bytes text, const char *lower_case_prefix)
+{
+    size_t at = 0;
+    while (lower_case_prefix[at] != '\0') {
+        if (at == text.len || lower(text.ptr[at]) != (uint8_t)lower_case_prefix[at]) {
+            return false;
+        }
+        at++;
+    }
+    return true;
+}
+
+bool text_equals(struct bytes text, const char *lower_case)
+{
+    return text.len == strlen(lower_case) && text_begins(text, lower_case);
+}
+
+struct bytes text_printable(struct bytes text, struct arena *arena)
+{
+    /* A byte becomes at most four. */
+    size_t room = 4 * text.len + 1;
+    uint8_t *memory = arena_alloc(arena, room);
+    if (memory == NULL) {
+        return BYTES_ABSENT;
+    }
+    /* A buffer over the arena's memory: as large as it can need to be, so it never allocates. */
+    struct buf printable = {.ptr = memory, .cap = room, .max = room};
+    utf8_put_printable(&printable, text, text.len);
+    return bytes_make(memory, printable.len);
+}
+
+static bool hex_digit(uint8_t byte)
+{
+    return (byte >= '0' && byte <= '9') || (lower(byte) >= 'a' && lower(byte) <= 'f');
+}
+
+bool text_is_uri_reference(struct bytes text)
+{
+    static const char marks[] = "-._~:/?#[]@!$&'()*+,;=";
+    for (size_t at = 0; at < text.len; at++) {
+        uint8_t byte = text.ptr[at];
+        bool letter = lower(byte) >= 'a' && lower(byte) <= 'z';
+        bool digit = byte >= '0' && byte <= '9';
+        bool mark = byte != '\0' && strchr(marks, byte) != NULL;
+        bool quoted = byte == '%' && text.len - at > 2 && hex_digit(text.ptr[at + 1]) &&
+                      hex_digit(text.ptr[at + 2]);
+        if (!letter && !digit && !mark && !quoted) {
+            return false;
+        }
+    }
+    return text.len > 0;
+}
