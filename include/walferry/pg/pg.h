@@ -29,6 +29,12 @@ MUST_USE bool pg_conninfo_check(const char *conninfo, struct err *err);
 /* "host=... dbname=... user=..." without secrets, for people. `out` is always terminated. */
 void pg_conninfo_describe(const char *conninfo, char *out, size_t size);
 
+/* The user that a connection string logs in as: its own, PGUSER, or the operating system's. False
+ * when there is none or it does not fit. */
+MUST_USE bool pg_conninfo_user(const char *conninfo, char *out, size_t size);
+/* "15.20"; static. */
+const char *pg_library_version(void);
+
 MUST_USE bool pg_connect_start(const struct pg_opts *opts, struct pg **ret_pg, struct err *err);
 /* Until DONE or FAILED; FAILED leaves only pg_close(). */
 MUST_USE enum pg_poll pg_connect_poll(struct pg *pg, struct err *err);
@@ -86,7 +92,7 @@ MUST_USE bool pg_copy_put(struct pg *pg, struct bytes data, struct err *err);
 MUST_USE bool pg_copy_end(struct pg *pg, struct err *err);
 MUST_USE bool pg_flush(struct pg *pg, struct err *err);
 
-/* The newest notice of level WARNING or above since the last call, escaped; false for none.
+/* The oldest notice of level WARNING or above that was not taken yet, escaped; false for none.
  * PostgreSQL 18 tells of a missing publication only so. */
 struct pg_notice {
     char sqlstate[6];
