@@ -56,6 +56,24 @@ START_TEST(the_first_fault_counts_wherever_it_stands)
 }
 END_TEST
 
+START_TEST(every_byte_is_seen_at_every_place)
+{
+    for (size_t place = 0; place < 24; place++) {
+        for (unsigned byte = 0; byte < 256; byte++) {
+            uint8_t text[24];
+            uint32_t found = 0;
+            memset(text, place % 2 == 0 ? '~' : ' ', sizeof(text));
+            text[place] = (uint8_t)byte;
+            enum text_fault expected = byte >= 0x80                  ? TEXT_NOT_UTF8
+                                       : byte < 0x20 || byte == 0x7F ? TEXT_FORBIDDEN
+                                                                     : TEXT_GOOD;
+            enum text_fault fault = text_check(bytes_make(text, sizeof(text)), &found);
+            ck_assert_msg(fault == expected, "byte %u at %zu: %d", byte, place, (int)fault);
+        }
+    }
+}
+END_TEST
+
 START_TEST(names_compare_in_any_case)
 {
     ck_assert(text_begins(BYTES_LIT("CE_id"), "ce_"));
@@ -90,6 +108,7 @@ static Suite *suite_of_text(void)
     tcase_add_checked_fixture(tcase, fixture_setup, fixture_teardown);
     tcase_add_test(tcase, every_character_is_judged_as_cloudevents_says);
     tcase_add_test(tcase, the_first_fault_counts_wherever_it_stands);
+    tcase_add_test(tcase, every_byte_is_seen_at_every_place);
     tcase_add_test(tcase, names_compare_in_any_case);
     tcase_add_test(tcase, printable_text_escapes_and_ends);
     suite_add_tcase(suite, tcase);
