@@ -41,30 +41,35 @@ struct attribute_row {
     bool required;
 };
 
-#define HEADER(text) (text), sizeof(text) - 1
+#define ROW(name, header, field, required)                                                         \
+    {                                                                                              \
+        name, header, sizeof(header) - 1, field, required                                          \
+    }
+#define PREFIXED(name, field, required) ROW(name, "ce_" name, field, required)
 /* clang-format off */
 static const struct attribute_row attributes[ATTRIBUTE_COUNT] = {
-    [ATTRIBUTE_SPECVERSION]     = {"specversion",     HEADER("ce_specversion"),     NULL,             false},
-    [ATTRIBUTE_ID]              = {"id",              HEADER("ce_id"),              "id",             true},
-    [ATTRIBUTE_SOURCE]          = {"source",          HEADER("ce_source"),          NULL,             false},
-    [ATTRIBUTE_TYPE]            = {"type",            HEADER("ce_type"),            "event_type",     true},
-    [ATTRIBUTE_SUBJECT]         = {"subject",         HEADER("ce_subject"),         "aggregate_id",   false},
-    [ATTRIBUTE_TIME]            = {"time",            HEADER("ce_time"),            NULL,             false},
+    [ATTRIBUTE_SPECVERSION]     = PREFIXED("specversion",     NULL,             false),
+    [ATTRIBUTE_ID]              = PREFIXED("id",              "id",             true),
+    [ATTRIBUTE_SOURCE]          = PREFIXED("source",          NULL,             false),
+    [ATTRIBUTE_TYPE]            = PREFIXED("type",            "event_type",     true),
+    [ATTRIBUTE_SUBJECT]         = PREFIXED("subject",         "aggregate_id",   false),
+    [ATTRIBUTE_TIME]            = PREFIXED("time",            NULL,             false),
     /* Kafka protocol binding, section 3.2.1: this one has no prefix. */
-    [ATTRIBUTE_DATACONTENTTYPE] = {"datacontenttype", HEADER("content-type"),       NULL,             false},
-    [ATTRIBUTE_SEQUENCE]        = {"sequence",        HEADER("ce_sequence"),        NULL,             false},
-    [ATTRIBUTE_PARTITIONKEY]    = {"partitionkey",    HEADER("ce_partitionkey"),    "key",            false},
-    [ATTRIBUTE_AGGREGATETYPE]   = {"aggregatetype",   HEADER("ce_aggregatetype"),   "aggregate_type", false},
-    [ATTRIBUTE_DATAVERSION]     = {"dataversion",     HEADER("ce_dataversion"),     "event_version",  false},
-    [ATTRIBUTE_ENVELOPEVERSION] = {"envelopeversion", HEADER("ce_envelopeversion"), NULL,             false},
-    [ATTRIBUTE_CORRELATIONID]   = {"correlationid",   HEADER("ce_correlationid"),   "correlation_id", false},
-    [ATTRIBUTE_CAUSATIONID]     = {"causationid",     HEADER("ce_causationid"),     "causation_id",   false},
-    [ATTRIBUTE_TRACEPARENT]     = {"traceparent",     HEADER("ce_traceparent"),     "traceparent",    false},
-    [ATTRIBUTE_TRACESTATE]      = {"tracestate",      HEADER("ce_tracestate"),      "tracestate",     false},
-    [ATTRIBUTE_REPLAY]          = {"replay",          HEADER("ce_replay"),          NULL,             false},
+    [ATTRIBUTE_DATACONTENTTYPE] = ROW("datacontenttype", "content-type", NULL, false),
+    [ATTRIBUTE_SEQUENCE]        = PREFIXED("sequence",        NULL,             false),
+    [ATTRIBUTE_PARTITIONKEY]    = PREFIXED("partitionkey",    "key",            false),
+    [ATTRIBUTE_AGGREGATETYPE]   = PREFIXED("aggregatetype",   "aggregate_type", false),
+    [ATTRIBUTE_DATAVERSION]     = PREFIXED("dataversion",     "event_version",  false),
+    [ATTRIBUTE_ENVELOPEVERSION] = PREFIXED("envelopeversion", NULL,             false),
+    [ATTRIBUTE_CORRELATIONID]   = PREFIXED("correlationid",   "correlation_id", false),
+    [ATTRIBUTE_CAUSATIONID]     = PREFIXED("causationid",     "causation_id",   false),
+    [ATTRIBUTE_TRACEPARENT]     = PREFIXED("traceparent",     "traceparent",    false),
+    [ATTRIBUTE_TRACESTATE]      = PREFIXED("tracestate",      "tracestate",     false),
+    [ATTRIBUTE_REPLAY]          = PREFIXED("replay",          NULL,             false),
 };
 /* clang-format on */
-#undef HEADER
+#undef PREFIXED
+#undef ROW
 
 /* The attributes of one event, empty where there is none, and the text that was made for them. */
 struct attribute_values {
