@@ -60,7 +60,7 @@ struct config {
 
 #define CONFIG_PROBLEMS_MAX 20
 
-/* All faults found; `more` counts those that did not fit. Every one has where (file:line:column) and
+/* All faults found, in the order of the file; `more` counts those that did not fit. Every one has where (file:line:column) and
  * message, most have a hint. */
 struct config_problems {
     size_t count;
@@ -76,7 +76,13 @@ MUST_USE bool config_load(const char *path, const char *const *sets, size_t set_
 MUST_USE bool config_load_text(const char *path, struct bytes text, const char *const *sets,
                                size_t set_count, struct config **ret_config,
                                struct config_problems *ret_problems);
+/* NULL does nothing. */
 void config_free(struct config *config);
+/* For a reload: calls `differs` for every key whose value is another one in `fresh`, with its path
+ * ("log.level", "capture") and whether it can be changed while the relay runs (`hot`). Keys that are
+ * hot: log.level, log.format, checkpoint.interval, delivery.drain_timeout. */
+void config_compare(const struct config *running, const struct config *fresh,
+                    void (*differs)(void *context, const char *path, bool hot), void *context);
 
 /* The reference configuration: every key with its default and documentation. */
 void config_reference(struct buf *out);
@@ -84,5 +90,7 @@ void config_reference(struct buf *out);
 void config_json_schema(struct buf *out);
 /* Body of walferry.yaml(5) in mdoc. */
 void config_manual(struct buf *out);
-/* Replace secrets in text by "******": passwords in connection strings and URIs. */
+/* Append the text with secrets replaced by "******": values of keywords, URI parameters and
+ * properties whose name ends in password, passphrase, secret, token and the like, and the password
+ * in the user part of a URI. */
 void config_redact(const char *text, struct buf *out);
