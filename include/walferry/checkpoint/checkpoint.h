@@ -31,7 +31,7 @@ struct checkpoint {
     char slot[SLOT_NAME_MAX + 1];
     uint64_t system_id;
     uint32_t timeline;
-    struct lsn lsn;      /* end of the last commit published: where to start */
+    struct lsn lsn; /* end of the last commit published: where to start */
     /* How far the next transaction was published, so that a large one is not sent twice from its
      * beginning; commit_lsn LSN_NONE: not at all. */
     struct cursor partial;
@@ -52,22 +52,27 @@ struct checkpoint_opts {
 enum checkpoint_found {
     CHECKPOINT_FOUND,
     CHECKPOINT_ABSENT,   /* neither generation exists: a first start */
-    CHECKPOINT_PREVIOUS, /* the newest is damaged or missing, the one before is good; err says what */
-    CHECKPOINT_UNREADABLE, /* there is something, and none of it is good; err is set */
+    CHECKPOINT_PREVIOUS, /* the newest is damaged or missing, the one before is good; err says what
+                          */
+    /* There is something, and none of it is good, or the newest is of a newer version of walferry
+     * (ERR_CHECKPOINT_VERSION: what that one did must not be undone); err is set. */
+    CHECKPOINT_UNREADABLE,
 };
 
 struct checkpoint_store;
 
-/* Makes the directory if it is missing (mode 0700), takes the lock. False: ERR_CHECKPOINT_DIR,
- * ERR_CHECKPOINT_LOCKED (names the process that holds it). */
+/* Makes the directory if it is missing (mode 0700; its parent must exist), takes the lock, removes
+ * what interrupted saves left. False: ERR_CHECKPOINT_DIR, ERR_CHECKPOINT_LOCKED (names the process
+ * that holds it). */
 MUST_USE bool checkpoint_file_open(const struct checkpoint_opts *opts,
                                    struct checkpoint_store **ret_store, struct err *err);
 /* Remembers in memory only. */
 MUST_USE bool checkpoint_none_open(struct checkpoint_store **ret_store, struct err *err);
 void checkpoint_close(struct checkpoint_store *store);
 MUST_USE enum checkpoint_found checkpoint_load(struct checkpoint_store *store,
-                                               struct checkpoint *ret_checkpoint,
-                                               struct err *err);
-/* Durable when true. Sets the sequence. Asserts that the position does not fall within one lineage. */
+                                               struct checkpoint *ret_checkpoint, struct err *err);
+/* Durable when true. False: ERR_CHECKPOINT_WRITE; the store then holds the old checkpoint or this
+ * one, and the next save starts with a new file. Sets the sequence. Asserts that the position does
+ * not fall within one lineage (pipeline, slot, system, timeline). */
 MUST_USE bool checkpoint_save(struct checkpoint_store *store, struct checkpoint *checkpoint,
                               struct err *err);
