@@ -1,0 +1,524 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "walsender.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "walferry/base/assert.h"
+#include "walferry/base/reader.h"
+
+#define RULES_MAX   32
+#define QUERIES_MAX 256
+#define BUFFER_MAX  (1u << 20)
+
+struct rule {
+    char text[64];
+    struct buf reply;
+};
+
+struct walsender {
+    char directory[64];
+    char socket_path[96];
+    char conninfo[192];
+    int listen_fd;
+    int client_fd; /* -1 without one */
+    bool admitted; /* startup is over */
+    bool hang_up;
+    bool trickle;
+    bool copy_done;
+    char refuse_state[6];
+    char refuse_message[128];
+    struct buf in;
+    struct buf out;
+    struct buf startup; /* parameters of the newest connection */
+    struct rule rules[RULES_MAX];
+    size_t rule_count;
+    char *queries[QUERIES_MAX];
+    size_t query_count;
+    unsigned connections;
+    struct walsender_status status;
+};
+
+/* ---- messages ---- */
+
+static size_t begin(struct buf *out, char kind)
+{
+    buf_put_u8(out, (uint8_t)kind);
+    size_t at = out->len;
+    buf_put_u32(out, 0);
+    return at;
+}
+
+static void end(struct buf *out, size_t at)
+{
+    ASSERT(buf_ok(out));
+    uint32_t len = (uint32_t)(out->len - at);
+    for (unsigned i = 0; i < 4; i++) {
+        out->ptr[at + i] = (uint8_t)(len >> (24 - 8 * i));
+    }
+}
+
+static void put_cstr(struct buf *out, const char *text)
+{
+    buf_put(out, text, strlen(text) + 1);
+}
+
+void reply_ready(struct buf *out)
+{
+    size_t at = begin(out, 'Z');
+    buf_put_u8(out, 'I');
+    end(out, at);
+}
+
+void reply_complete(struct buf *out, const char *tag)
+{
+    size_t at = begin(out, 'C');
+    put_cstr(out, tag);
+    end(out, at);
+}
+
+void reply_row(struct buf *out, size_t count, const char *const *values)
+{
+    size_t at = begin(out, 'T');
+    buf_put_u16(out, (uint16_t)count);
+    for (size_t i = 0; i < count; i++) {
+        put_cstr(out, "c");
+        buf_put_u32(out, 0);
+        buf_put_u16(out, 0);
+        buf_put_u32(out, 25);
+        buf_put_u16(out, UINT16_MAX);
+        buf_put_u32(out, UINT32_MAX);
+        buf_put_u16(out, 0);
+    }
+    end(out, at);
+    if (count > 0) {
+        at = begin(out, 'D');
+        buf_put_u16(out, (uint16_t)count);
+        for (size_t i = 0; i < count; i++) {
+            buf_put_u32(out, values[i] == NULL ? UINT32_MAX : (uint32_t)strlen(values[i]));
+            buf_put_str(out, values[i] == NULL ? "" : values[i]);
+        }
+        end(out, at);
+    }
+    reply_complete(out, "SELECT");
+    reply_ready(out);
+}
+
+static void put_fields(struct buf *out, char kind, const char *severity, const char *sqlstate,
+                       const char *message)
+{
+    size_t at = begin(out, kind);
+    buf_put_u8(out, 'S');
+    put_cstr(out, severity);
+    buf_put_u8(out, 'V');
+    put_cstr(out, severity);
+    buf_put_u8(out, 'C');
+    put_cstr(out, sqlstate);
+    buf_put_u8(out, 'M');
+    put_cstr(out, message);
+    buf_put_u8(out, 0);
+    end(out, at);
+}
+
+void reply_error(struct buf *out, const char *sqlstate, const char *message)
+{
+    put_fields(out, 'E', "ERROR", sqlstate, message);
+}
+
+void reply_fatal(struct buf *out, const char *sqlstate, const char *message)
+{
+    put_fields(out, 'E', "FATAL", sqlstate, message);
+}
+
+void reply_notice(struct buf *out, const char *severity, const char *sqlstate, const char *message)
+{
+    put_fields(out, 'N', severity, sqlstate, message);
+}
+
+void reply_copy_both(struct buf *out)
+{
+    size_t at = begin(out, 'W');
+    buf_put_u8(out, 0);
+    buf_put_u16(out, 0);
+    end(out, at);
+}
+
+void reply_copy(struct buf *out, struct bytes frame)
+{
+    size_t at = begin(out, 'd');
+    buf_put_bytes(out, frame);
+    end(out, at);
+}
+
+void reply_data(struct buf *out, struct bytes payload, struct lsn wal_end)
+{
+    size_t at = begin(out, 'd');
+    buf_put_u8(out, 'w');
+    buf_put_u64(out, wal_end.value);
+    buf_put_u64(out, wal_end.value);
+    buf_put_u64(out, 0);
+    buf_put_bytes(out, payload);
+    end(out, at);
+}
+
+void reply_keepalive(struct buf *out, struct lsn wal_end, bool reply)
+{
+    size_t at = begin(out, 'd');
+    buf_put_u8(out, 'k');
+    buf_put_u64(out, wal_end.value);
+    buf_put_u64(out, 0);
+    buf_put_u8(out, reply ? 1 : 0);
+    end(out, at);
+}
+
+/* ---- life ---- */
+
+static void default_rules(struct walsender *server)
+{
+    static const char *const SYSTEM[] = {"7000000000000000001", "1", "0/5000", "shop"};
+    static const char *const SETTINGS[] = {"logical", "60000", "f"};
+    static const char *const SLOT[] = {
+        "walferry_orders", "f",     NULL,       "t",  "f", "f", "pgoutput", "shop",
+        "0/1000",          "0/800", "reserved", NULL, NULL};
+    static const char *const PUBLICATION[] = {"t", "outbox.event"};
+    static const char *const CREATED[] = {"temporary", "0/4000", NULL, "pgoutput"};
+    struct buf reply;
+    buf_init(&reply, BUFFER_MAX);
+    reply_row(&reply, ARRAY_LEN(SYSTEM), SYSTEM);
+    walsender_on(server, "IDENTIFY_SYSTEM", &reply);
+    buf_reset(&reply);
+    reply_row(&reply, ARRAY_LEN(SETTINGS), SETTINGS);
+    walsender_on(server, "'wal_level'", &reply);
+    buf_reset(&reply);
+    reply_row(&reply, ARRAY_LEN(SLOT), SLOT);
+    walsender_on(server, "pg_replication_slots", &reply);
+    buf_reset(&reply);
+    reply_row(&reply, ARRAY_LEN(PUBLICATION), PUBLICATION);
+    walsender_on(server, "pg_publication_tables", &reply);
+    buf_reset(&reply);
+    reply_row(&reply, ARRAY_LEN(CREATED), CREATED);
+    walsender_on(server, "CREATE_REPLICATION_SLOT", &reply);
+    buf_reset(&reply);
+    reply_copy_both(&reply);
+    walsender_on(server, "START_REPLICATION", &reply);
+    buf_deinit(&reply);
+}
+
+struct walsender *walsender_new(void)
+{
+    struct walsender *server = calloc(1, sizeof *server);
+    ASSERT(server != NULL);
+    strcpy(server->directory, "/tmp/walsender-XXXXXX");
+    ASSERT(mkdtemp(server->directory) != NULL);
+    snprintf(server->socket_path, sizeof server->socket_path, "%s/.s.PGSQL.5432",
+             server->directory);
+    snprintf(server->conninfo, sizeof server->conninfo,
+             "host=%s port=5432 dbname=shop user=walferry gssencmode=disable", server->directory);
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", server->socket_path);
+    server->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    ASSERT(server->listen_fd >= 0);
+    ASSERT(bind(server->listen_fd, (const struct sockaddr *)&address, sizeof address) == 0);
+    ASSERT(listen(server->listen_fd, 8) == 0);
+    server->client_fd = -1;
+    buf_init(&server->in, BUFFER_MAX);
+    buf_init(&server->out, BUFFER_MAX);
+    buf_init(&server->startup, 16384);
+    default_rules(server);
+    return server;
+}
+
+static void close_client(struct walsender *server)
+{
+    if (server->client_fd >= 0) {
+        close(server->client_fd);
+    }
+    server->client_fd = -1;
+    server->admitted = false;
+    server->hang_up = false;
+    buf_reset(&server->in);
+    buf_reset(&server->out);
+}
+
+void walsender_free(struct walsender *server)
+{
+    if (server == NULL) {
+        return;
+    }
+    close_client(server);
+    close(server->listen_fd);
+    unlink(server->socket_path);
+    rmdir(server->directory);
+    buf_deinit(&server->in);
+    buf_deinit(&server->out);
+    buf_deinit(&server->startup);
+    for (size_t i = 0; i < server->rule_count; i++) {
+        buf_deinit(&server->rules[i].reply);
+    }
+    for (size_t i = 0; i < server->query_count; i++) {
+        free(server->queries[i]);
+    }
+    free(server);
+}
+
+const char *walsender_conninfo(const struct walsender *server)
+{
+    return server->conninfo;
+}
+
+/* ---- the script ---- */
+
+static struct rule *find_rule(struct walsender *server, const char *text)
+{
+    for (size_t i = 0; i < server->rule_count; i++) {
+        if (strcmp(server->rules[i].text, text) == 0) {
+            return &server->rules[i];
+        }
+    }
+    ASSERT(server->rule_count < RULES_MAX && strlen(text) < sizeof server->rules[0].text);
+    struct rule *rule = &server->rules[server->rule_count++];
+    strcpy(rule->text, text);
+    buf_init(&rule->reply, BUFFER_MAX);
+    return rule;
+}
+
+void walsender_on(struct walsender *server, const char *text, const struct buf *reply)
+{
+    struct rule *rule = find_rule(server, text);
+    buf_reset(&rule->reply);
+    buf_put_bytes(&rule->reply, buf_bytes(reply));
+}
+
+void walsender_refuse(struct walsender *server, const char *sqlstate, const char *message)
+{
+    snprintf(server->refuse_state, sizeof server->refuse_state, "%s",
+             sqlstate == NULL ? "" : sqlstate);
+    snprintf(server->refuse_message, sizeof server->refuse_message, "%s",
+             message == NULL ? "" : message);
+}
+
+void walsender_send(struct walsender *server, const struct buf *messages)
+{
+    buf_put_bytes(&server->out, buf_bytes(messages));
+}
+
+void walsender_hang_up(struct walsender *server)
+{
+    server->hang_up = true;
+}
+
+void walsender_trickle(struct walsender *server, bool on)
+{
+    server->trickle = on;
+}
+
+/* ---- the conversation ---- */
+
+static void put_parameter(struct buf *out, const char *name, const char *value)
+{
+    size_t at = begin(out, 'S');
+    put_cstr(out, name);
+    put_cstr(out, value);
+    end(out, at);
+}
+
+static void admit(struct walsender *server)
+{
+    struct buf *out = &server->out;
+    if (server->refuse_state[0] != '\0') {
+        put_fields(out, 'E', "FATAL", server->refuse_state, server->refuse_message);
+        server->hang_up = true;
+        return;
+    }
+    server->admitted = true;
+    size_t at = begin(out, 'R');
+    buf_put_u32(out, 0);
+    end(out, at);
+    put_parameter(out, "server_version", "15.20");
+    put_parameter(out, "client_encoding", "UTF8");
+    put_parameter(out, "DateStyle", "ISO, YMD");
+    put_parameter(out, "TimeZone", "UTC");
+    put_parameter(out, "standard_conforming_strings", "on");
+    at = begin(out, 'K');
+    buf_put_u32(out, 4711);
+    buf_put_u32(out, 1);
+    end(out, at);
+    reply_ready(out);
+}
+
+static void answer(struct walsender *server, const char *sql)
+{
+    ASSERT(server->query_count < QUERIES_MAX);
+    server->queries[server->query_count++] = strdup(sql);
+    for (size_t i = server->rule_count; i > 0; i--) {
+        const struct rule *rule = &server->rules[i - 1];
+        if (strstr(sql, rule->text) != NULL) {
+            buf_put_bytes(&server->out, buf_bytes(&rule->reply));
+            return;
+        }
+    }
+    reply_error(&server->out, "42601", "the script has no answer");
+    reply_ready(&server->out);
+}
+
+static void take_copy(struct walsender *server, struct bytes frame)
+{
+    struct reader reader;
+    reader_init(&reader, frame);
+    ASSERT(reader_u8(&reader) == 'r');
+    struct walsender_status *status = &server->status;
+    status->count++;
+    status->write = lsn_make(reader_u64(&reader));
+    status->flush = lsn_make(reader_u64(&reader));
+    status->apply = lsn_make(reader_u64(&reader));
+    (void)reader_u64(&reader);
+    status->reply = reader_u8(&reader) != 0;
+    ASSERT(reader_done(&reader));
+}
+
+static void accept_message(struct walsender *server, char kind, struct bytes body)
+{
+    switch (kind) {
+    case 'Q':
+        answer(server, (const char *)body.ptr);
+        return;
+    case 'd':
+        take_copy(server, body);
+        return;
+    case 'c':
+        server->copy_done = true;
+        return;
+    case 'X':
+        server->hang_up = true;
+        return;
+    default:
+        UNREACHABLE();
+    }
+}
+
+/* Bytes used by the first whole message in the buffer; 0 when there is none. */
+static size_t take_message(struct walsender *server)
+{
+    struct reader reader;
+    size_t head = server->admitted ? 5 : 4;
+    if (server->in.len < head) {
+        return 0;
+    }
+    reader_init(&reader, buf_bytes(&server->in));
+    char kind = server->admitted ? (char)reader_u8(&reader) : '\0';
+    size_t len = reader_u32(&reader) - 4;
+    if (reader_left(&reader) < len) {
+        return 0;
+    }
+    struct bytes body = reader_take(&reader, len);
+    if (server->admitted) {
+        accept_message(server, kind, body);
+    } else {
+        buf_reset(&server->startup);
+        buf_put(&server->startup, body.ptr + 4, body.len - 4);
+        admit(server);
+    }
+    return head + len;
+}
+
+static void read_client(struct walsender *server)
+{
+    uint8_t chunk[4096];
+    ssize_t got = recv(server->client_fd, chunk, sizeof chunk, MSG_DONTWAIT);
+    if (got == 0 || (got < 0 && errno != EAGAIN)) {
+        close_client(server);
+        return;
+    }
+    if (got > 0) {
+        buf_put(&server->in, chunk, (size_t)got);
+    }
+    for (size_t used = take_message(server); used > 0; used = take_message(server)) {
+        memmove(server->in.ptr, server->in.ptr + used, server->in.len - used);
+        server->in.len -= used;
+    }
+}
+
+static void write_client(struct walsender *server)
+{
+    size_t len = server->trickle && server->out.len > 1 ? 1 : server->out.len;
+    if (len > 0) {
+        ssize_t put = send(server->client_fd, server->out.ptr, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (put > 0) {
+            memmove(server->out.ptr, server->out.ptr + put, server->out.len - (size_t)put);
+            server->out.len -= (size_t)put;
+        }
+    }
+    if (server->out.len == 0 && server->hang_up) {
+        close_client(server);
+    }
+}
+
+void walsender_pump(struct walsender *server)
+{
+    if (server->client_fd < 0) {
+        server->client_fd = accept4(server->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        server->connections += server->client_fd >= 0;
+    }
+    if (server->client_fd >= 0) {
+        read_client(server);
+    }
+    if (server->client_fd >= 0) {
+        write_client(server);
+    }
+}
+
+/* ---- what the client did ---- */
+
+unsigned walsender_connections(const struct walsender *server)
+{
+    return server->connections;
+}
+
+unsigned walsender_queries(const struct walsender *server, const char *text)
+{
+    unsigned count = 0;
+    for (size_t i = 0; i < server->query_count; i++) {
+        count += strstr(server->queries[i], text) != NULL;
+    }
+    return count;
+}
+
+const char *walsender_query(const struct walsender *server, const char *text)
+{
+    for (size_t i = server->query_count; i > 0; i--) {
+        if (strstr(server->queries[i - 1], text) != NULL) {
+            return server->queries[i - 1];
+        }
+    }
+    return "";
+}
+
+const char *walsender_parameter(const struct walsender *server, const char *name)
+{
+    struct reader reader;
+    reader_init(&reader, buf_bytes(&server->startup));
+    while (reader_left(&reader) > 1) {
+        struct bytes key = reader_cstr(&reader);
+        struct bytes value = reader_cstr(&reader);
+        if (bytes_is(key, name)) {
+            return (const char *)value.ptr;
+        }
+    }
+    return "";
+}
+
+bool walsender_copy_done(const struct walsender *server)
+{
+    return server->copy_done;
+}
+
+struct walsender_status walsender_status(const struct walsender *server)
+{
+    return server->status;
+}
