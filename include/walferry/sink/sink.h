@@ -18,6 +18,8 @@
 
 enum sink_kind { SINK_KAFKA, SINK_STDOUT, SINK_FILE };
 
+struct buf;
+
 struct property {
     const char *name;
     const char *value;
@@ -37,6 +39,7 @@ struct sink_opts {
     uint64_t topics_wait_ms;
     const char *dead_letter_topic; /* does not count against topics_max */
     const char *path; /* file */
+    bool mock;        /* kafka: the cluster is a kafka_mock (kafka.h), which knows no admin requests */
     uint32_t max_records; /* in flight, the ledger's limits: sizes internal queues above them */
     uint64_t max_bytes;
 };
@@ -81,7 +84,7 @@ struct sink_ops {
     void (*close)(struct sink *sink);
     /* Readable when collect() has something; -1: none, collect() after every submit. */
     int (*fd)(const struct sink *sink);
-    /* *ret_topic: a small number for the topic, for metrics; see sink_topic_name(). */
+    /* *ret_topic: a small number for the topic, for metrics; see topic_name(). Written when TAKEN. */
     enum sink_result (*submit)(struct sink *sink, const struct record *record, uint64_t tag,
                                uint32_t *ret_topic, struct err *err);
     size_t (*collect)(struct sink *sink, struct sink_report *reports, size_t max);
@@ -105,9 +108,9 @@ struct sink {
 
 const struct sink_ops *sink_ops_of(enum sink_kind kind);
 /* One record as one line of JSON, as the stdout and file sinks write it, with its newline:
- * {"topic":..,"partition":..,"key":..,"timestamp":..,"headers":{..},"value":..}; key and value are
- * strings when they are UTF-8, else key_base64 / value_base64; null when absent. */
-struct buf;
+ * {"topic":..,"partition":..,"key":..,"timestamp":..,"headers":{..},"value":..}. Key, value and the
+ * values of headers are strings when they are UTF-8, else the member's name gets the ending _base64;
+ * null when absent. The partition is null when the partitioner would choose it. */
 void sink_render_line(const struct record *record, struct buf *out);
 /* Check properties without opening anything: for `walferry check`. `*ret_index` is the property at
  * fault. */

@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "producer.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "../ops.h"
+#include "outcome.h"
+#include "properties.h"
+#include "walferry/base/assert.h"
+#include "walferry/base/clock.h"
+#include "walferry/sink/kafka.h"
+
+/* Room left in the largest message for key, headers and Kafka's framing of a dead letter. */
+#define DEAD_LETTER_MARGIN ((size_t)64 << 10)
+
+static struct producer *of(struct sink *sink)
+{
+    return (struct producer *)sink;
+}
+
+static const struct producer *of_const(const struct sink *sink)
+{
+    return (const struct producer *)sink;
+}
+
+const char *kafka_library_version(void)
+{
+    static char text[64];
+    snprintf(text, sizeof(text), "librdkafka %s", rd_kafka_version_str());
+    return text;
+}
+
+void producer_detail(struct producer *self, const char *what, const char *reason)
+{
+    char line[192];
+    properties_printable(reason == NULL ? "" : reason, line, sizeof(line));
+    snprintf(self->detail, sizeof(self->detail), "%.48s%s%s", what, reason == NULL ? "" : ": ",
+             line);
+}
+
+void producer_topic_detail(struct producer *self, uint32_t topic, const char *what,
+                           const char *reason)
+{
+    char line[64];
+    properties_printable(reason == NULL ? "" : reason, line, sizeof(line));
+    snprintf(self->topic_detail, sizeof(self->topic_detail), "topic %.128s %.48s%s%s",
+             names_text(&self->topics.names, topic), what, reason == NULL ? "" : ": ", line);
+}
+
+void producer_connected(struct producer *self)
+{
+    self->connected = true;
+    self->detail[0] = '\0';
+}
+
+/* Always false, like err_set(). */
+bool producer_fatal_error(const struct producer *self, struct err *err)
+{
+    struct outcome outcome = outcome_of_fatal(self->fatal);
+    err_set(err, outcome.err, "the producer is unusable: %s", outcome_name(self->fatal));
+    switch (outcome.outcome) {
+    case SINK_HALT:
+        return err_hint(err, "compare the broker's version with what sink.kafka asks for");
+    case SINK_BLOCKED:
+        return err_hint(err, "grant walferry's Kafka user IdempotentWrite on the cluster and Write "
+                             "on the topics: kafka-acls.sh --add --allow-principal ...");
+    case SINK_DELIVERED:
+    case SINK_RETRY:
+    case SINK_SUSPECT:
+    case SINK_FATAL:
+        break;
+    }
+    return err_hint(err, "it is replaced, and what was not acknowledged is sent again");
+}
+
+static size_t message_max(const rd_kafka_conf_t *conf)
+{
+    char text[32];
+    size_t size = sizeof(text);
+    rd_kafka_conf_res_t result = rd_kafka_conf_get(conf, "message.max.bytes", text, &size);
+    ASSERT(result == RD_KAFKA_CONF_OK);
+    return (size_t)strtoull(text, NULL, 10);
+}
+
+static bool start(struct producer *self, struct err *err)
+{
+    rd_kafka_conf_t *conf;
+    size_t index;
+    if (!properties_producer(self->opts, &conf, &index, err)) {
+        return false;
+    }
+    rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG);
+    self->message_max = message_max(conf);
+    char reason[512] = "";
+    self->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, reason, sizeof(reason));
+    if (self->rk == NULL) {
+        rd_kafka_conf_destroy(conf);
+        char line[512];
+        properties_printable(reason, line, sizeof(line));
+        bool system = rd_kafka_last_error() == RD_KAFKA_RESP_ERR__CRIT_SYS_RESOURCE;
+        err_set(err, system ? ERR_OS : ERR_KAFKA_CONFIG, "librdkafka does not start: %s", line);
+        return err_hint(err, system ? "look at the limits of threads and files: ulimit -u -n"
+                                    : "mend the properties under sink.kafka");
+    }
+    self->queue = rd_kafka_queue_get_main(self->rk);
+    rd_kafka_queue_io_event_enable(self->queue, self->event_fd, &(const uint64_t){1},
+                                   sizeof(uint64_t));
+    rd_kafka_resp_err_t code = rd_kafka_set_log_queue(self->rk, self->queue);
+    ASSERT(code == RD_KAFKA_RESP_ERR_NO_ERROR);
+    return true;
+}
+
+static void stop(struct producer *self)
+{
+    if (self->rk == NULL) {
+        return;
+    }
+    if (self->event != NULL) {
+        rd_kafka_event_destroy(self->event);
+        self->event = NULL;
+    }
+    for (uint32_t i = 0; i < self->topics.names.count; i++) {
+        if (self->topics.items[i].handle != NULL) {
+            rd_kafka_topic_destroy(self->topics.items[i].handle);
+            self->topics.items[i].handle = NULL;
+        }
+    }
+    /* So that destroying waits for nothing. */
+    rd_kafka_purge(self->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT |
+                                 RD_KAFKA_PURGE_F_NON_BLOCKING);
+    rd_kafka_queue_io_event_enable(self->queue, -1, NULL, 0);
+    rd_kafka_queue_destroy(self->queue);
+    rd_kafka_destroy_flags(self->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    self->rk = NULL;
+    self->queue = NULL;
+}
+
+static void kafka_close(struct sink *sink)
+{
+    if (sink == NULL) {
+        return;
+    }
+    struct producer *self = of(sink);
+    stop(self);
+    topics_deinit(&self->topics);
+    if (self->event_fd >= 0) {
+        close(self->event_fd);
+    }
+    free(self);
+}
+
+static bool kafka_open(const struct sink_opts *opts, struct sink **ret_sink, struct err *err)
+{
+    struct producer *self = calloc(1, sizeof(*self));
+    if (self == NULL) {
+        return err_set(err, ERR_MEMORY, "no memory for the Kafka sink");
+    }
+    *self = (struct producer){.sink.ops = &sink_kafka_ops, .opts = opts};
+    self->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    bool ok = self->event_fd >= 0 || err_set(err, ERR_OS, "eventfd failed: %s", strerror(errno));
+    ok = ok && topics_init(&self->topics, opts, err) && start(self, err);
+    if (!ok) {
+        kafka_close(&self->sink);
+        return false;
+    }
+    *ret_sink = &self->sink;
+    return true;
+}
+
+static int kafka_fd(const struct sink *sink)
+{
+    return of_const(sink)->event_fd;
+}
+
+static enum sink_result topic_poison(const struct producer *self, uint32_t topic,
+                                     enum topic_step step, struct err *err)
+{
+    const char *name = names_text(&self->topics.names, topic);
+    if (step == TOPIC_BAD_NAME) {
+        err_set(err, ERR_ROW_TOPIC, "the broker does not accept \"%s\" as a topic's name", name);
+        err_hint(err, "topics whose names differ only by . and _ collide; mend the row or "
+                      "route.topic");
+        return SINK_POISON;
+    }
+    err_set(err, ERR_ROW_TOPIC_UNKNOWN,
+            "topic \"%s\" does not exist, and sink.topics.create is off", name);
+    err_hint(err, "kafka-topics.sh --create --topic %s, or set sink.topics.create: true", name);
+    return SINK_POISON;
+}
+
+static void tell_waiting(struct producer *self, uint32_t topic)
+{
+    const struct topic *item = &self->topics.items[topic];
+    switch (item->state) {
+    case TOPIC_NEW:
+    case TOPIC_ASKING:
+        producer_topic_detail(self, topic, "is asked for", NULL);
+        break;
+    case TOPIC_MISSING:
+        /* When creating it failed, that was said already. */
+        if (!self->topics.create) {
+            producer_topic_detail(self, topic, "does not exist", NULL);
+        }
+        break;
+    case TOPIC_CREATING:
+        producer_topic_detail(self, topic, "is being created", NULL);
+        break;
+    case TOPIC_REFUSED:
+        producer_topic_detail(self, topic, "is refused", item->reason);
+        break;
+    case TOPIC_KNOWN:
+        break;
+    }
+}
+
+/* TAKEN: the topic can be written to. */
+static enum sink_result topic_ready(struct producer *self, uint32_t topic, struct err *err)
+{
+    /* At most ask, learn that it is missing, create. */
+    for (int turn = 0; turn < 3; turn++) {
+        uint64_t now_ns = clock_mono_ns();
+        enum topic_step step = topics_step(&self->topics, topic, now_ns);
+        switch (step) {
+        case TOPIC_GO:
+            return SINK_TAKEN;
+        case TOPIC_HOLD:
+            tell_waiting(self, topic);
+            return SINK_BUSY;
+        case TOPIC_ASK:
+            asking_topic(self, topic, now_ns);
+            break;
+        case TOPIC_CREATE:
+            tell_waiting(self, topic);
+            asking_create(self, topic, now_ns);
+            return SINK_BUSY;
+        case TOPIC_UNKNOWN:
+        case TOPIC_BAD_NAME:
+            return topic_poison(self, topic, step, err);
+        }
+    }
+    tell_waiting(self, topic);
+    return SINK_BUSY;
+}
+
+static enum sink_result kafka_submit(struct sink *sink, const struct record *record, uint64_t tag,
+                                     uint32_t *ret_topic, struct err *err)
+{
+    struct producer *self = of(sink);
+    ASSERT(self->rk != NULL);
+    if (self->fatal != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        producer_fatal_error(self, err);
+        return SINK_FAIL;
+    }
+    void *evicted;
+    uint32_t topic = topics_get(&self->topics, record->placement.topic, &evicted, err);
+    if (evicted != NULL) {
+        rd_kafka_topic_destroy(evicted);
+    }
+    if (topic == NAMES_NONE) {
+        return SINK_POISON;
+    }
+    enum sink_result result = topic_ready(self, topic, err);
+    if (result == SINK_TAKEN) {
+        result = produce(self, topic, record, tag, err);
+    }
+    if (result == SINK_TAKEN) {
+        *ret_topic = topic;
+    }
+    return result;
+}
+
+static size_t kafka_collect(struct sink *sink, struct sink_report *reports, size_t max)
+{
+    return report_collect(of(sink), reports, max);
+}
+
+static bool kafka_tick(struct sink *sink, uint64_t now_ns, struct err *err)
+{
+    struct producer *self = of(sink);
+    /* While reports are outstanding they tell it. */
+    if (self->fatal != RD_KAFKA_RESP_ERR_NO_ERROR && self->in_flight == 0) {
+        return producer_fatal_error(self, err);
+    }
+    if (!self->connected) {
+        asking_ping(self, now_ns);
+    }
+    return true;
+}
+
+static bool kafka_reset(struct sink *sink, struct err *err)
+{
+    struct producer *self = of(sink);
+    stop(self);
+    topics_forget(&self->topics);
+    self->fatal = RD_KAFKA_RESP_ERR_NO_ERROR;
+    self->in_flight = 0;
+    self->probes = 0;
+    self->pinging = false;
+    self->connected = false;
+    return start(self, err);
+}
+
+static const char *kafka_topic_name(const struct sink *sink, uint32_t topic)
+{
+    return names_text(&of_const(sink)->topics.names, topic);
+}
+
+static void kafka_state(const struct sink *sink, struct sink_state *ret_state)
+{
+    const struct producer *self = of_const(sink);
+    *ret_state = (struct sink_state){.connected = self->connected,
+                                     .retries = self->retries,
+                                     .topics = topics_known(&self->topics),
+                                     .library = kafka_library_version()};
+    bool topic = self->connected && self->topic_detail[0] != '\0';
+    snprintf(ret_state->detail, sizeof(ret_state->detail), "%s",
+             topic ? self->topic_detail : self->detail);
+}
+
+static size_t kafka_value_max(const struct sink *sink)
+{
+    size_t max = of_const(sink)->message_max;
+    return max > 2 * DEAD_LETTER_MARGIN ? max - DEAD_LETTER_MARGIN : max / 2;
+}
+
+const struct sink_ops sink_kafka_ops = {
+    .name = "kafka",
+    .open = kafka_open,
+    .close = kafka_close,
+    .fd = kafka_fd,
+    .submit = kafka_submit,
+    .collect = kafka_collect,
+    .tick = kafka_tick,
+    .reset = kafka_reset,
+    .topic_name = kafka_topic_name,
+    .state = kafka_state,
+    .value_max = kafka_value_max,
+    .volatile_acks = false,
+};

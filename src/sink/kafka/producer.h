@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * producer: the state of the Kafka sink, shared by its four files: producer.c (life, table of
+ * operations), produce.c (a record to librdkafka), report.c (events from librdkafka), asking.c
+ * (questions about topics and the cluster). librdkafka's threads only ever write to event_fd.
+ */
+#pragma once
+
+#include <librdkafka/rdkafka.h>
+
+#include "topics.h"
+#include "walferry/sink/sink.h"
+
+/* No topic has it: a message to this partition never leaves the process, and how librdkafka
+ * refuses it tells whether the topic is known, in both directions without blocking. */
+#define PROBE_PARTITION INT32_MAX
+
+struct producer {
+    struct sink sink;
+    const struct sink_opts *opts;
+    rd_kafka_t *rk;          /* NULL after a reset that failed */
+    rd_kafka_queue_t *queue; /* delivery reports, errors, logs, answers of the admin API */
+    rd_kafka_event_t *event; /* the one that collect() stopped in, NULL */
+    int event_fd;
+    struct topics topics;
+    size_t message_max; /* message.max.bytes */
+    uint64_t in_flight;
+    rd_kafka_resp_err_t fatal; /* cause, 0 */
+    bool connected;
+    bool pinging;
+    uint64_t ping_ns; /* when to ask whether a broker answers again */
+    uint64_t retries;
+    uint32_t probes;        /* unanswered */
+    char detail[256];       /* of the connection */
+    char topic_detail[256]; /* what the record at the head of the line waits for */
+};
+
+void producer_detail(struct producer *self, const char *what, const char *reason);
+void producer_topic_detail(struct producer *self, uint32_t topic, const char *what,
+                           const char *reason);
+/* A broker answered. */
+void producer_connected(struct producer *self);
+bool producer_fatal_error(const struct producer *self, struct err *err);
+
+/* produce.c */
+enum sink_result produce(struct producer *self, uint32_t topic, const struct record *record,
+                         uint64_t tag, struct err *err);
+
+/* report.c */
+size_t report_collect(struct producer *self, struct sink_report *reports, size_t max);
+
+/* asking.c */
+void asking_topic(struct producer *self, uint32_t topic, uint64_t now_ns);
+/* Fetch the topic's metadata again, without waiting. */
+void asking_refresh(struct producer *self, uint32_t topic);
+void asking_create(struct producer *self, uint32_t topic, uint64_t now_ns);
+/* `code` is what librdkafka said to the probe. */
+void asking_probed(struct producer *self, uint32_t topic, rd_kafka_resp_err_t code,
+                   uint64_t now_ns);
+void asking_created(struct producer *self, rd_kafka_event_t *event, uint64_t now_ns);
+void asking_ping(struct producer *self, uint64_t now_ns);
+void asking_pinged(struct producer *self, rd_kafka_event_t *event);

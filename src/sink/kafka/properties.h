@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * properties: from sink_opts to librdkafka's configuration: our defaults first, the user's on top,
+ * and a table of those that would break a promise.
+ */
+#pragma once
+
+#include <librdkafka/rdkafka.h>
+
+#include "walferry/sink/sink.h"
+
+/* The producer's configuration, the caller's to destroy. `*ret_index` is the property at fault,
+ * opts->property_count when it is none of them. */
+MUST_USE bool properties_producer(const struct sink_opts *opts, rd_kafka_conf_t **ret_conf,
+                                  size_t *ret_index, struct err *err);
+/* Connection settings of the properties, for consumers. */
+MUST_USE bool properties_consumer(const struct sink_opts *opts, rd_kafka_conf_t **ret_conf,
+                                  struct err *err);
+/* Copy `text` as one line of printable ASCII. */
+void properties_printable(const char *text, char *out, size_t size);
+
+/* A refused value; rows are exported for the test and the manual. */
+struct refusal {
+    const char *name;   /* of the property; "x.*" and "*x" stand for a prefix and an ending */
+    const char *accept; /* values that are fine, "a|b"; NULL: none is */
+    const char *why;
+    const char *hint;
+};
+
+extern const struct refusal refusals[];
+extern const size_t refusal_count;
