@@ -9,12 +9,17 @@
 
 #define FAILURE_TEXT_MAX 400 /* bytes of server text in one message */
 
-/* Line ends become "; ", and the line that tells where in the server's source it happened goes. */
+/* Line ends become "; ", indentation goes, and the line that tells where in the server's source it
+ * happened goes. */
 static void one_line(struct buf *out, struct bytes text)
 {
     static const char LOCATION[] = "LOCATION:";
     size_t at = 0;
     while (at < text.len) {
+        if (text.ptr[at] == '\t') {
+            at++;
+            continue;
+        }
         const uint8_t *line = text.ptr + at;
         const uint8_t *end = memchr(line, '\n', text.len - at);
         size_t len = end == NULL ? text.len - at : (size_t)(end - line);
@@ -80,9 +85,7 @@ bool pg_fail_state(const struct pg *pg, const char *sqlstate, const char *text, 
         return false;
     }
     snprintf(err->sqlstate, sizeof err->sqlstate, "%.5s", sqlstate);
-    if (row->hint != NULL) {
-        set_hint(pg, row->hint, err);
-    }
+    set_hint(pg, row->hint, err);
     return false;
 }
 

@@ -38,7 +38,7 @@ struct pg {
 struct sqlstate_row {
     char prefix[6]; /* five characters, or the two of a class */
     enum err_code code;
-    const char *hint; /* {user} and {database} are filled in; NULL for none */
+    const char *hint; /* {user} and {database} are filled in */
 };
 
 /* The row for a state; never NULL: what is unknown is a failed query, "" a lost connection. */

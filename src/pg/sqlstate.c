@@ -29,13 +29,16 @@
 #define HINT_LARGE                                                                                 \
     "a field grew past what the server can send as text (about 500 MB of bytea): bound it by a "   \
     "CHECK (octet_length(payload) < 10485760) on the table"
+#define HINT_LOST                                                                                  \
+    "walferry comes back by itself; the reason may stand in the server's log (SHOW log_directory)"
+#define HINT_LOG  "the server's log has the whole story (SHOW log_directory)"
 #define HINT_DISK "free space on the database server"
 
 /* Appendix A "PostgreSQL Error Codes" of the PostgreSQL documentation; exact states before the
  * classes they belong to. */
 static const struct sqlstate_row SQLSTATES[] = {
     {"08P01", ERR_PG_QUERY, HINT_POOLER},
-    {"08", ERR_PG_LOST, NULL},
+    {"08", ERR_PG_LOST, HINT_LOST},
     {"22021", ERR_PG_ENCODING, HINT_ENCODING},
     {"22P05", ERR_PG_ENCODING, HINT_ENCODING},
     {"28", ERR_PG_AUTH, HINT_LOGIN},
@@ -55,8 +58,8 @@ static const struct sqlstate_row SQLSTATES[] = {
     {"57P05", ERR_PG_LOST, "ALTER ROLE \"{user}\" SET idle_session_timeout = 0"},
 };
 
-static const struct sqlstate_row LOST = {"", ERR_PG_LOST, NULL};
-static const struct sqlstate_row QUERY = {"", ERR_PG_QUERY, NULL};
+static const struct sqlstate_row LOST = {"", ERR_PG_LOST, HINT_LOST};
+static const struct sqlstate_row QUERY = {"", ERR_PG_QUERY, HINT_LOG};
 
 const struct sqlstate_row *sqlstate_find(const char *sqlstate)
 {

@@ -35,7 +35,7 @@ static bool take_identify(struct source *source, struct err *err)
     facts->system_id = value_u64(source->pg, 0);
     facts->timeline = (uint32_t)value_u64(source->pg, 1);
     facts->wal_end = value_lsn(source->pg, 2);
-    value_text(source->pg, 3, facts->database, sizeof facts->database);
+    slot_text(source->pg, 3, facts->database, sizeof facts->database);
     facts->server_version = pg_server_version(source->pg);
     if (facts->system_id == 0 || facts->timeline == 0 || lsn_is_none(facts->wal_end)) {
         return unexpected(source, "IDENTIFY_SYSTEM", err);
@@ -59,7 +59,7 @@ static bool take_settings(struct source *source, struct err *err)
     if (pg_rows(source->pg) != 1) {
         return unexpected(source, "a question about its settings", err);
     }
-    value_text(source->pg, 0, source->facts.wal_level, sizeof source->facts.wal_level);
+    slot_text(source->pg, 0, source->facts.wal_level, sizeof source->facts.wal_level);
     source->facts.wal_sender_timeout_ms = value_u64(source->pg, 1);
     source->facts.in_recovery = value_bool(source->pg, 2);
     return true;

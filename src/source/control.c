@@ -18,6 +18,10 @@ static void fail_later(struct source *source, const struct err *err)
 void source_start(struct source *source, struct lsn start)
 {
     ASSERT(source->state == SOURCE_STATE_READY);
+    if (source->opts.temporary) {
+        /* What was said to a slot that is gone means nothing to the new one. */
+        source->confirmed = LSN_NONE;
+    }
     ASSERT(lsn_cmp(source->confirmed, start) <= 0);
     struct start_command command = {
         .slot = source->slot,

@@ -58,7 +58,7 @@ uint64_t value_u64(const struct pg *pg, int column)
     return bytes_present(text) && parse_u64(text, &value) ? value : 0;
 }
 
-void value_text(const struct pg *pg, int column, char *out, size_t size)
+void slot_text(const struct pg *pg, int column, char *out, size_t size)
 {
     struct bytes text = pg_value(pg, 0, column);
     snprintf(out, size, "%.*s", BYTES_FMT(text));
@@ -72,14 +72,14 @@ void slot_read(const struct pg *pg, int column, struct slot_facts *ret_slot)
     slot.logical = value_bool(pg, column + 3);
     slot.temporary = value_bool(pg, column + 4);
     slot.two_phase = value_bool(pg, column + 5);
-    value_text(pg, column + 6, slot.plugin, sizeof slot.plugin);
-    value_text(pg, column + 7, slot.database, sizeof slot.database);
+    slot_text(pg, column + 6, slot.plugin, sizeof slot.plugin);
+    slot_text(pg, column + 7, slot.database, sizeof slot.database);
     slot.confirmed_flush = value_lsn(pg, column + 8);
     slot.restart_lsn = value_lsn(pg, column + 9);
     slot.wal_status = wal_status_of(pg_value(pg, 0, column + 10));
     struct bytes safe = pg_value(pg, 0, column + 11);
     slot.has_safe_wal_size = bytes_present(safe) && parse_i64(safe, &slot.safe_wal_size);
-    value_text(pg, column + 12, slot.invalidation, sizeof slot.invalidation);
+    slot_text(pg, column + 12, slot.invalidation, sizeof slot.invalidation);
     *ret_slot = slot;
 }
 

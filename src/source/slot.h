@@ -24,4 +24,4 @@ bool value_bool(const struct pg *pg, int column);
 struct lsn value_lsn(const struct pg *pg, int column);
 uint64_t value_u64(const struct pg *pg, int column);
 /* Cut to the buffer; "" for NULL. */
-void value_text(const struct pg *pg, int column, char *out, size_t size);
+void slot_text(const struct pg *pg, int column, char *out, size_t size);

@@ -131,6 +131,8 @@ const struct source_facts *source_facts(const struct source *source);
 /* Ask the server's history for the end of `timeline`: state goes back to ASKING, SOURCE_READY comes
  * again with facts->fork set. */
 void source_fork(struct source *source, uint32_t timeline);
+/* `start` is not before what was confirmed (asserted), except that a new temporary slot knows of no
+ * confirmation yet. */
 void source_start(struct source *source, struct lsn start);
 /* Everything before `lsn` is durable with us. Falls never (asserted). Sent with the next status;
  * `now` makes the next source_tick() send it. */

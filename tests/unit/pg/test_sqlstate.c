@@ -37,6 +37,7 @@ START_TEST(retried_states_are_transient)
     for (size_t i = 0; i < ARRAY_LEN(STATES); i++) {
         ck_assert_msg(err_class(sqlstate_find(STATES[i])->code) == ERR_CLASS_TRANSIENT, "%s",
                       STATES[i]);
+        ck_assert(sqlstate_find(STATES[i])->hint != NULL);
     }
 }
 END_TEST
@@ -67,8 +68,8 @@ END_TEST
 START_TEST(escaped_on_one_line)
 {
     char out[64];
-    pg_escape(BYTES_LIT("one\nLOCATION:  f, x.c:1\ntwo\x1b[31m\n"), out, sizeof out);
-    ck_assert_str_eq(out, "one; two\\x1B[31m");
+    pg_escape(BYTES_LIT("one\n\tin\nLOCATION:  f, x.c:1\ntwo\x1b[31m\n"), out, sizeof out);
+    ck_assert_str_eq(out, "one; in; two\\x1B[31m");
     char tiny[4];
     pg_escape(BYTES_LIT("abcdef"), tiny, sizeof tiny);
     ck_assert_str_eq(tiny, "abc");
