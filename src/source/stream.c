@@ -28,9 +28,11 @@ static bool publication_missing(const struct source *source, const char *text, s
     return err_hint(
         err,
         "the publication must exist at the position being decoded; made again later it does not "
-        "count there. Rows in between have to be skipped on purpose: make it again (walferry init "
-        "-c FILE), then walferry slot drop -c FILE, walferry init -c FILE, and send the rows that "
-        "stand in the table with walferry replay -c FILE");
+        "count there. What was committed since has to be skipped on purpose: walferry slot drop -c "
+        "FILE, remove the files %s.checkpoint and %s.checkpoint.previous from the checkpoint "
+        "directory, walferry init -c FILE (makes publication and slot in order), and send again "
+        "what stands in the table with walferry replay -c FILE --from T",
+        opts->pipeline, opts->pipeline);
 }
 
 /* The server's text may be in any language; the number in it is not. */
