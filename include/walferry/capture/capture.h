@@ -9,9 +9,11 @@
  * An INSERT into a captured outbox is an event; UPDATE, DELETE and TRUNCATE are the application's
  * housekeeping and are skipped with a reason, to be counted. A row that cannot become an event is
  * CAPTURE_POISON with an error that names table, column and reason, and the event filled as far as
- * it could be read, for the dead letter. A relation that no entry names is ERR_RELATION_UNKNOWN:
- * a renamed outbox goes on streaming under its new name, and skipping it would lose events in
- * silence.
+ * it could be read, for the dead letter. A row of a relation that no entry names is
+ * ERR_RELATION_UNKNOWN: a renamed outbox goes on streaming under its new name, and skipping it
+ * would lose events in silence.
+ *
+ * All memory is had by capture_new(); what a row needs beyond it comes from the caller's arena.
  */
 #pragma once
 
@@ -37,7 +39,8 @@ enum preset_id {
 /* "pg_transactional_outbox" */
 const char *preset_name(enum preset_id preset);
 MUST_USE bool preset_parse(struct bytes name, enum preset_id *ret_preset);
-/* The column a preset reads a field from; NULL when it has none. */
+/* The column a preset reads a field from; NULL when it has none. One column may serve several
+ * fields. */
 const char *preset_column(enum preset_id preset, enum event_field field);
 
 /* Filled by the configuration; strings are borrowed and outlive the capture. */
@@ -73,13 +76,18 @@ const char *skip_reason_name(enum skip_reason reason);
 
 struct capture;
 
+/* ERR_CONFIG_* when a name, an override or two entries cannot be meant, ERR_MEMORY. */
 MUST_USE bool capture_new(const struct capture_entry *entries, size_t count,
                           struct capture **ret_capture, struct err *err);
+/* NULL is allowed. */
 void capture_free(struct capture *capture);
 /* Forget resolved relations: a new session starts. */
 void capture_reset(struct capture *capture);
 /* A Relation came: resolve it now, so that a table that no longer fits is found at its first
- * Relation and not at a row. False: ERR_RELATION_UNKNOWN or ERR_RELATION_CHANGED. */
+ * Relation and not at a row. False: ERR_RELATION_CHANGED, or ERR_RELATION_UNKNOWN for a captured
+ * table that goes by a new name. Any other relation that no entry names is let pass until a row of
+ * it comes: for rows published by the root of a partitioned table the server announces the
+ * partition as well. */
 MUST_USE bool capture_relation(struct capture *capture, const struct relation *relation,
                                struct err *err);
 /* For INSERT, UPDATE, DELETE, TRUNCATE and MESSAGE. Fills every field of *ret_event except
