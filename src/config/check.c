@@ -67,18 +67,6 @@ static void check_counts(struct load *load)
     }
 }
 
-static void take_kafka_fault(struct load *load, const struct property *property,
-                             const struct node *node, struct err *err)
-{
-    if (property->secret && property->value[0] != '\0' &&
-        (strstr(err->message, property->value) != NULL ||
-         strstr(err->hint, property->value) != NULL)) {
-        err_set(err, err->code, "the value of `%.100s` is not acceptable", property->name);
-        err_hint(err, "see the documentation of librdkafka's configuration properties");
-    }
-    faults_take(load->faults, node->mark, err);
-}
-
 /* The check stops at the first property at fault: take it out and check again. */
 static void check_properties(struct load *load)
 {
@@ -99,7 +87,7 @@ static void check_properties(struct load *load)
             faults_take(load->faults, mark_at(load, "sink.kafka"), &err);
             return;
         }
-        take_kafka_fault(load, &properties[index], nodes[index], &err);
+        faults_take(load->faults, nodes[index]->mark, &err);
         opts.property_count--;
         for (size_t i = index; i < opts.property_count; i++) {
             properties[i] = properties[i + 1];

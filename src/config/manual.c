@@ -55,7 +55,11 @@ static void put_facts(struct buf *out, const struct key *key)
 {
     struct buf text AUTO(buf_deinit);
     buf_init(&text, 2048);
-    buf_printf(&text, "Takes %s.", key_type_syntax(key->type));
+    if (key->type == KEY_ENUM) {
+        buf_put_str(&text, "One of the values below.");
+    } else {
+        buf_printf(&text, "Takes %s.", key_type_syntax(key->type));
+    }
     if ((key->flags & KEY_REQUIRED) != 0) {
         buf_put_str(&text, " Required.");
     }

@@ -60,8 +60,8 @@ struct config {
 
 #define CONFIG_PROBLEMS_MAX 20
 
-/* All faults found, in the order of the file; `more` counts those that did not fit. Every one has where (file:line:column) and
- * message, most have a hint. */
+/* All faults found, in the order of the file, then those of --set; `more` counts those that did not
+ * fit. Every one has where ("FILE:line:column", or "--set key.path"), message and hint. */
 struct config_problems {
     size_t count;
     size_t more;
@@ -79,8 +79,8 @@ MUST_USE bool config_load_text(const char *path, struct bytes text, const char *
 /* NULL does nothing. */
 void config_free(struct config *config);
 /* For a reload: calls `differs` for every key whose value is another one in `fresh`, with its path
- * ("log.level", "capture") and whether it can be changed while the relay runs (`hot`). Keys that are
- * hot: log.level, log.format, checkpoint.interval, delivery.drain_timeout. */
+ * ("log.level", "capture") and whether it can be changed while the relay runs (`hot`). Hot are
+ * log.level, log.format, checkpoint.interval and delivery.drain_timeout. */
 void config_compare(const struct config *running, const struct config *fresh,
                     void (*differs)(void *context, const char *path, bool hot), void *context);
 

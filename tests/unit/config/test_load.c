@@ -187,10 +187,10 @@ END_TEST
 START_TEST(a_template_that_needs_no_missing_column_is_good)
 {
     static const char *const texts[] = {
-        HEAD SINK "capture:\n  - {outbox: a.b, columns: {aggregate_type: ''}}\n"
+        HEAD SINK "capture:\n  - {outbox: a.b, preset: open_outbox}\n"
                   "route: {topic: 'all'}\n",
-        HEAD SINK "capture:\n  - {outbox: a.b, columns: {aggregate_type: '', topic: goal}}\n",
-        HEAD SINK "capture:\n  - {outbox: a.b, columns: {aggregate_type: ''}}\n"
+        HEAD SINK "capture:\n  - {outbox: a.b, preset: open_outbox, columns: {topic: goal}}\n",
+        HEAD SINK "capture:\n  - {outbox: a.b, preset: open_outbox}\n"
                   "route: {rules: [{topic: 'all'}]}\n",
         HEAD SINK "capture:\n  - {outbox: a.b, preset: goharvest}\n",
         HEAD SINK "capture:\n  - messages: m\nroute: {topic: '${key}'}\n",

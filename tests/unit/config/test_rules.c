@@ -163,8 +163,9 @@ static const struct bad_case contradiction_cases[] = {
      "captured twice, by entries 1 and 3", "remove one", NULL},
     {ENTRY("messages: m\n  - messages: m"), ERR_CONFIG_CONTRADICTION, ":8:5",
      "\"m\" is captured twice", "remove one", NULL},
-    {ENTRY("outbox: a.b\n    columns: {aggregate_type: ''}"), ERR_CONFIG_CONTRADICTION, ":7:5",
-     "names ${aggregate_type}, and the preset walferry", "columns: {aggregate_type: COLUMN}", NULL},
+    {ENTRY("outbox: a.b\n    preset: open_outbox"), ERR_CONFIG_CONTRADICTION, ":7:5",
+     "names ${aggregate_type}, and the preset open_outbox", "columns: {aggregate_type: COLUMN}",
+     NULL},
     {KAFKA("sasl.password: x, sasl.password_file: /nowhere"), ERR_CONFIG_CONTRADICTION, ":5:56",
      "the same secret", "keep `sasl.password_file` alone", NULL},
 };

@@ -2,6 +2,8 @@
 /* What is wrong with the shape of a file: YAML, unknown and missing keys, types. */
 #include "bad.h"
 
+#include <stdio.h>
+
 static const struct bad_case yaml_cases[] = {
     {"", ERR_CONFIG_SYNTAX, ":1:1", "is empty", "version, name, capture and sink", NULL},
     {"# nothing\n", ERR_CONFIG_SYNTAX, ":1:1", "is empty", "walferry.yaml(5)", NULL},
@@ -212,9 +214,8 @@ START_TEST(faults_that_do_not_fit_are_counted)
 {
     char text[1024] = GOOD;
     for (unsigned i = 0; i < CONFIG_PROBLEMS_MAX + 3; i++) {
-        strcat(text, "zzzzzz");
-        strncat(text, &"abcdefghijklmnopqrstuvwxyz"[i], 1);
-        strcat(text, ": 1\n");
+        size_t len = strlen(text);
+        snprintf(text + len, sizeof(text) - len, "zzzzzz%c: 1\n", 'a' + (int)i);
     }
     struct config *config = NULL;
     struct config_problems problems;

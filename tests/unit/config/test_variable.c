@@ -226,7 +226,7 @@ START_TEST(secrets_of_the_file_are_marked_and_never_shown)
 {
     const char *text =
         HEAD CAPTURE "sink: {kafka: {bootstrap.servers: b, sasl.password: s, ssl.key.password: t,\n"
-                     "  sasl.oauthbearer.client.secret: u, sasl.username: v}}\n";
+                     "  ssl.keystore.password: u, sasl.username: v}}\n";
     struct config *config = good_load(text, NULL, 0);
     ck_assert(config->sink.properties[1].secret);
     ck_assert(config->sink.properties[2].secret);
