@@ -146,30 +146,41 @@ void asking_created(struct producer *self, rd_kafka_event_t *event, uint64_t now
     }
 }
 
-/* librdkafka tells when the last broker is lost, not when one is back. Any answer will do, a
- * refusal too. */
+/* librdkafka tells when the last broker is lost, not when one is back. The question goes to every
+ * broker and needs no rights; any answer will do, a refusal too. */
 void asking_ping(struct producer *self, uint64_t now_ns)
 {
     if (self->pinging || now_ns < self->ping_ns) {
         return;
     }
-    const char *name = self->opts->dead_letter_topic;
-    rd_kafka_ConfigResource_t *resource =
-        rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, name == NULL ? "walferry" : name);
     rd_kafka_AdminOptions_t *options =
-        options_new(self, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, PING_TIMEOUT_MS, 0);
-    rd_kafka_DescribeConfigs(self->rk, &resource, 1, options, self->queue);
+        options_new(self, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPS, PING_TIMEOUT_MS, 0);
+    rd_kafka_ListConsumerGroups(self->rk, options, self->queue);
     rd_kafka_AdminOptions_destroy(options);
-    rd_kafka_ConfigResource_destroy(resource);
     self->pinging = true;
     self->ping_ns = now_ns + PING_INTERVAL_NS;
 }
 
+static bool answered(rd_kafka_resp_err_t code)
+{
+    return (int)code >= 0 || code == RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE;
+}
+
 void asking_pinged(struct producer *self, rd_kafka_event_t *event)
 {
-    rd_kafka_resp_err_t code = rd_kafka_event_error(event);
     self->pinging = false;
-    if ((int)code >= 0 || code == RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE) {
+    bool any = false;
+    if (rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        const rd_kafka_ListConsumerGroups_result_t *result =
+            rd_kafka_event_ListConsumerGroups_result(event);
+        size_t count = 0;
+        const rd_kafka_error_t **errors = rd_kafka_ListConsumerGroups_result_errors(result, &count);
+        any = count == 0;
+        for (size_t i = 0; i < count; i++) {
+            any = any || answered(rd_kafka_error_code(errors[i]));
+        }
+    }
+    if (any) {
         producer_connected(self);
     }
 }

@@ -126,7 +126,7 @@ static void on_event(struct producer *self, rd_kafka_event_t *event)
     case RD_KAFKA_EVENT_CREATETOPICS_RESULT:
         asking_created(self, event, clock_mono_ns());
         break;
-    case RD_KAFKA_EVENT_DESCRIBECONFIGS_RESULT:
+    case RD_KAFKA_EVENT_LISTCONSUMERGROUPS_RESULT:
         asking_pinged(self, event);
         break;
     default:
