@@ -157,6 +157,10 @@ bool delivery_collect(struct relay *relay)
                 failure = i;
         }
         total += count;
+        if (count > 0 && failure != 0) {
+            relay->strikes = 0;
+            source_healthy(relay->source);
+        }
         if (failure < count) {
             failed(relay, &reports[failure]);
             return true;

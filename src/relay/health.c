@@ -56,7 +56,7 @@ void health_update(struct relay *relay)
         set_state(relay, RELAY_DRAINING, "waiting for records in flight");
     else if (err_is_set(&relay->waiting))
         set_state(relay, RELAY_STANDBY, "%s", relay->waiting.message);
-    else if (relay->ledger == NULL)
+    else if (relay->ledger == NULL || !relay->announced)
         set_state(relay, RELAY_STARTING, "%s",
                   err_is_set(&relay->source_trouble) ? relay->source_trouble.message
                                                      : "connecting to PostgreSQL");

@@ -320,6 +320,15 @@ static void run(struct relay *relay)
     }
 }
 
+static void tell_end(struct relay *relay)
+{
+    struct status status;
+    if (relay->hooks == NULL || relay->hooks->ended == NULL)
+        return;
+    health_fill(relay, &status);
+    relay->hooks->ended(relay->hooks->context, &status);
+}
+
 int relay_run(const struct config *config, const struct relay_hooks *hooks)
 {
     struct relay relay = {.config = config, .hooks = hooks};
@@ -336,6 +345,7 @@ int relay_run(const struct config *config, const struct relay_hooks *hooks)
     } else {
         run(&relay);
         health_update(&relay);
+        tell_end(&relay);
     }
     if (err_is_set(&relay.fatal))
         log_err(LOG_ERROR, "walferry ends", &relay.fatal);
