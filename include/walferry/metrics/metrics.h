@@ -24,18 +24,22 @@ enum metric {
 
 struct metrics;
 
-struct metrics *metrics_new(void);
+/* NULL without memory; all of it is taken here. */
+MUST_USE struct metrics *metrics_new(void);
 void metrics_free(struct metrics *metrics);
 /* Identity for build_info: version, librdkafka and libpq versions. */
 void metrics_build(struct metrics *metrics, const char *version, const char *librdkafka,
                    const char *libpq);
-/* Metrics without a label. */
+/* Metrics without a label. A counter never falls: adding a negative amount is asserted against, and
+ * setting it to less than it has does nothing. */
 void metrics_add(struct metrics *metrics, enum metric metric, double amount);
 void metrics_set(struct metrics *metrics, enum metric metric, double value);
+/* With a label: the sum over its values. A histogram: the count of its observations. */
 double metrics_get(const struct metrics *metrics, enum metric metric);
+/* In seconds; less than 0 counts as 0. */
 void metrics_observe(struct metrics *metrics, enum metric metric, double value);
-/* Metrics with a label, by its value; an unknown value of a fixed set is asserted against, of the
- * free label it is added. */
+/* Metrics with a label, by its value; an unknown value of a fixed set counts as "other" where the
+ * set has that, and is asserted against where not; of the free label it is added. */
 void metrics_add_label(struct metrics *metrics, enum metric metric, const char *value,
                        double amount);
 void metrics_set_label(struct metrics *metrics, enum metric metric, const char *value,
@@ -48,6 +52,7 @@ void metrics_add_topic(struct metrics *metrics, enum metric metric, uint32_t top
 /* Prometheus text 0.0.4, or OpenMetrics 1.0.0 with its closing "# EOF". */
 void metrics_render(const struct metrics *metrics, bool openmetrics, struct buf *out);
 
+/* Without the prefix "walferry_". */
 const char *metric_name(enum metric metric);
 const char *metric_help(enum metric metric);
 enum metric_kind metric_kind_of(enum metric metric);
