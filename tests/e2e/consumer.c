@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "consumer.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "harness.h"
+#include "kafka_client.h"
+
+#define TOPICS_MAX 64
+#define CALL_MS    10000
+
+struct consumer {
+    rd_kafka_t *client;
+    const char *topics[TOPICS_MAX];
+    bool known[TOPICS_MAX]; /* its partitions are assigned */
+    size_t topic_count;
+    /* All assigned partitions; offset: where its end was last seen. */
+    rd_kafka_topic_partition_list_t *ends;
+    struct records records;
+    size_t room;
+};
+
+struct consumer *consumer_new(const struct world *world, const char *topic, ...)
+{
+    static const char *const settings[] = {"group.id",
+                                           "not-used",
+                                           "isolation.level",
+                                           "read_committed",
+                                           "enable.auto.commit",
+                                           "false",
+                                           "enable.partition.eof",
+                                           "true",
+                                           "auto.offset.reset",
+                                           "earliest",
+                                           "fetch.wait.max.ms",
+                                           "50",
+                                           "topic.metadata.refresh.interval.ms",
+                                           "1000",
+                                           NULL};
+    va_list list;
+    struct consumer *consumer = calloc(1, sizeof *consumer);
+    REQUIRE(consumer != NULL && world->kafka != NULL, "no broker");
+    consumer->client = kafka_client_new(RD_KAFKA_CONSUMER, world->kafka->address, settings);
+    rd_kafka_poll_set_consumer(consumer->client);
+    consumer->ends = rd_kafka_topic_partition_list_new(16);
+    va_start(list, topic);
+    for (; topic != NULL; topic = va_arg(list, const char *)) {
+        REQUIRE(consumer->topic_count < TOPICS_MAX, "too many topics");
+        consumer->topics[consumer->topic_count++] = text("%s", topic);
+    }
+    va_end(list);
+    return consumer;
+}
+
+static void free_record(struct kafka_record *record)
+{
+    for (size_t i = 0; i < record->header_count; i++) {
+        free(record->headers[i].name);
+        free(record->headers[i].value);
+    }
+    free(record->headers);
+    free(record->topic);
+    free(record->key);
+    free(record->value);
+}
+
+void consumer_free(struct consumer *consumer)
+{
+    for (size_t i = 0; i < consumer->records.count; i++)
+        free_record(&consumer->records.items[i]);
+    free(consumer->records.items);
+    rd_kafka_topic_partition_list_destroy(consumer->ends);
+    rd_kafka_consumer_close(consumer->client);
+    rd_kafka_destroy(consumer->client);
+    free(consumer);
+}
+
+static char *copy(const void *data, size_t len)
+{
+    if (data == NULL)
+        return NULL;
+    char *result = malloc(len + 1);
+    REQUIRE(result != NULL, "out of memory");
+    memcpy(result, data, len);
+    result[len] = '\0';
+    return result;
+}
+
+static void copy_headers(struct kafka_record *record, const rd_kafka_message_t *message)
+{
+    rd_kafka_headers_t *headers;
+    if (rd_kafka_message_headers(message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return;
+    size_t count = rd_kafka_header_cnt(headers);
+    record->headers = calloc(count + 1, sizeof *record->headers);
+    REQUIRE(record->headers != NULL, "out of memory");
+    for (size_t i = 0; i < count; i++) {
+        const char *name;
+        const void *value;
+        size_t len;
+        rd_kafka_header_get_all(headers, i, &name, &value, &len);
+        record->headers[i] =
+            (struct header){.name = strdup(name), .value = copy(value, len), .len = len};
+    }
+    record->header_count = count;
+}
+
+static void keep(struct consumer *consumer, const rd_kafka_message_t *message)
+{
+    if (consumer->records.count == consumer->room) {
+        consumer->room = consumer->room == 0 ? 64 : consumer->room * 2;
+        consumer->records.items =
+            reallocarray(consumer->records.items, consumer->room, sizeof *consumer->records.items);
+        REQUIRE(consumer->records.items != NULL, "out of memory");
+    }
+    struct kafka_record *record = &consumer->records.items[consumer->records.count++];
+    *record = (struct kafka_record){
+        .topic = strdup(rd_kafka_topic_name(message->rkt)),
+        .partition = message->partition,
+        .offset = message->offset,
+        .timestamp_ms = rd_kafka_message_timestamp(message, NULL),
+        .key = copy(message->key, message->key_len),
+        .key_len = message->key_len,
+        .value = copy(message->payload, message->len),
+        .value_len = message->len,
+    };
+    copy_headers(record, message);
+}
+
+static void assign(struct consumer *consumer, const char *topic, int partitions)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(partitions);
+    for (int i = 0; i < partitions; i++) {
+        rd_kafka_topic_partition_list_add(list, topic, i)->offset = RD_KAFKA_OFFSET_BEGINNING;
+        rd_kafka_topic_partition_list_add(consumer->ends, topic, i)->offset = -1;
+    }
+    rd_kafka_error_t *error = rd_kafka_incremental_assign(consumer->client, list);
+    REQUIRE(error == NULL, "%s: %s", topic, rd_kafka_error_string(error));
+    rd_kafka_topic_partition_list_destroy(list);
+}
+
+/* Takes up the topics that have come into being. */
+static void look_for_topics(struct consumer *consumer)
+{
+    const struct rd_kafka_metadata *metadata;
+    bool all = true;
+    for (size_t i = 0; i < consumer->topic_count; i++)
+        all = all && consumer->known[i];
+    if (all || rd_kafka_metadata(consumer->client, 1, NULL, &metadata, CALL_MS) != 0)
+        return;
+    for (size_t i = 0; i < consumer->topic_count; i++) {
+        for (int j = 0; j < metadata->topic_cnt && !consumer->known[i]; j++) {
+            const struct rd_kafka_metadata_topic *topic = &metadata->topics[j];
+            if (strcmp(topic->topic, consumer->topics[i]) != 0 || topic->partition_cnt == 0)
+                continue;
+            assign(consumer, topic->topic, topic->partition_cnt);
+            consumer->known[i] = true;
+        }
+    }
+    rd_kafka_metadata_destroy(metadata);
+}
+
+static void take_one(struct consumer *consumer, int wait_ms)
+{
+    rd_kafka_message_t *message = rd_kafka_consumer_poll(consumer->client, wait_ms);
+    if (message == NULL)
+        return;
+    if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        keep(consumer, message);
+    } else if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+        rd_kafka_topic_partition_t *end = rd_kafka_topic_partition_list_find(
+            consumer->ends, rd_kafka_topic_name(message->rkt), message->partition);
+        REQUIRE(end != NULL, "the end of a partition that was not asked for");
+        end->offset = message->offset;
+    }
+    rd_kafka_message_destroy(message);
+}
+
+struct records consumer_expect(struct consumer *consumer, size_t count)
+{
+    uint64_t give_up = now_ms() + DEADLINE_MS;
+    while (consumer->records.count < count) {
+        REQUIRE(now_ms() < give_up, "%zu records came, and %zu were to come",
+                consumer->records.count, count);
+        look_for_topics(consumer);
+        take_one(consumer, 100);
+    }
+    return consumer->records;
+}
+
+static void drain_partition(struct consumer *consumer, int index)
+{
+    const rd_kafka_topic_partition_t *end = &consumer->ends->elems[index];
+    uint64_t give_up = now_ms() + DEADLINE_MS;
+    int64_t low;
+    int64_t high = 0;
+    rd_kafka_resp_err_t error;
+    /* With read_committed this is the last stable offset. */
+    while ((error = rd_kafka_query_watermark_offsets(consumer->client, end->topic, end->partition,
+                                                     &low, &high, CALL_MS)) != 0) {
+        REQUIRE(now_ms() < give_up, "%s[%d]: %s", end->topic, end->partition,
+                rd_kafka_err2str(error));
+        pause_ms(50);
+    }
+    while (end->offset < high) {
+        REQUIRE(now_ms() < give_up, "%s[%d]: the end %lld does not come", end->topic,
+                end->partition, (long long)high);
+        take_one(consumer, 100);
+    }
+}
+
+struct records consumer_drain(struct consumer *consumer)
+{
+    look_for_topics(consumer);
+    for (int i = 0; i < consumer->ends->cnt; i++)
+        drain_partition(consumer, i);
+    return consumer->records;
+}
+
+struct records consumer_exactly(struct consumer *consumer, size_t count)
+{
+    consumer_expect(consumer, count);
+    struct records records = consumer_drain(consumer);
+    REQUIRE(records.count == count, "%zu records are there, and %zu should be", records.count,
+            count);
+    return records;
+}
+
+const char *record_header(const struct kafka_record *record, const char *name)
+{
+    for (size_t i = 0; i < record->header_count; i++)
+        if (strcmp(record->headers[i].name, name) == 0)
+            return record->headers[i].value;
+    return NULL;
+}
+
+json_t *record_json(const struct kafka_record *record)
+{
+    json_error_t error;
+    REQUIRE(record->value != NULL, "the record has no value");
+    json_t *document =
+        json_loadb(record->value, record->value_len, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
+    REQUIRE(document != NULL, "%s in: %s", error.text, record->value);
+    return document;
+}
+
+char *record_event_id(const struct kafka_record *record)
+{
+    const char *id = record_header(record, "ce_id");
+    if (id == NULL)
+        id = record_header(record, "id");
+    if (id != NULL)
+        return text("%s", id);
+    json_t *document = record_json(record);
+    const char *member = json_string_value(json_object_get(document, "id"));
+    REQUIRE(member != NULL, "no id in: %s", record->value);
+    char *result = text("%s", member);
+    json_decref(document);
+    return result;
+}
+
+const struct kafka_record *records_find(struct records records, const char *event_id)
+{
+    for (size_t i = 0; i < records.count; i++)
+        if (strcmp(record_event_id(&records.items[i]), event_id) == 0)
+            return &records.items[i];
+    return NULL;
+}
