@@ -67,8 +67,9 @@ static void check_counts(struct load *load)
     }
 }
 
-/* The check stops at the first property at fault: take it out and check again. */
-static void check_properties(struct load *load)
+/* The check stops at the first property at fault: take it out and check again. `missing`: the
+ * brokers are, which was said. */
+static void check_properties(struct load *load, bool missing)
 {
     struct sink_opts opts = load->config->sink;
     size_t count = opts.property_count;
@@ -84,7 +85,9 @@ static void check_properties(struct load *load)
     size_t index = SIZE_MAX;
     while (!sink_kafka_check(&opts, &index, &err)) {
         if (index >= opts.property_count) {
-            faults_take(load->faults, mark_at(load, "sink.kafka"), &err);
+            if (!missing) {
+                faults_take(load->faults, mark_at(load, "sink.kafka"), &err);
+            }
             return;
         }
         faults_take(load->faults, nodes[index]->mark, &err);
@@ -102,14 +105,14 @@ static void check_kafka(struct load *load, const struct node *kafka)
     if (kafka->kind != NODE_MAP) {
         return;
     }
-    if (node_child(kafka, "bootstrap.servers") == NULL &&
-        node_child(kafka, "metadata.broker.list") == NULL) {
+    bool missing = node_child(kafka, "bootstrap.servers") == NULL &&
+                   node_child(kafka, "metadata.broker.list") == NULL;
+    if (missing) {
         err_hint(fault(load->faults, kafka->key_mark, ERR_CONFIG_MISSING,
                        "the property `bootstrap.servers` is missing"),
                  "for example `bootstrap.servers: 127.0.0.1:9092`");
-        return;
     }
-    check_properties(load);
+    check_properties(load, missing);
 }
 
 static void check_sink(struct load *load)

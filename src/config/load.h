@@ -9,6 +9,7 @@
 
 #include "schema.h"
 #include "tree.h"
+#include "variable.h"
 
 struct load {
     struct pool *pool;
@@ -35,7 +36,7 @@ void check_rules(struct load *load);
 /* Variables expanded; NULL after a fault, which also tells of lists, maps and nothing at all.
  * `name` is for messages. */
 const char *value_text(struct load *load, const struct node *node, const char *name,
-                       bool is_template);
+                       enum text_use use);
 /* Check a scalar and store it into the member that the key names in `base`. */
 void value_store(struct load *load, const struct key *key, const struct node *node, void *base);
 /* Store the defaults of the keys below `parent`, and of what is below these except lists. */

@@ -48,7 +48,7 @@ void walk_columns(struct load *load, const struct node *map, struct capture_entr
             report_field(load, node, false);
             continue;
         }
-        const char *column = value_text(load, node, node->key, false);
+        const char *column = value_text(load, node, node->key, TEXT_PLAIN);
         if (column == NULL) {
             continue;
         }
@@ -73,7 +73,7 @@ static bool glob_of(struct load *load, const struct node *node, struct route_mat
         report_field(load, node, true);
         return false;
     }
-    const char *glob = value_text(load, node, node->key, false);
+    const char *glob = value_text(load, node, node->key, TEXT_PLAIN);
     if (glob == NULL) {
         return false;
     }
@@ -115,7 +115,8 @@ static const char *secret_of_file(struct load *load, const char *key)
 static bool property_of(struct load *load, const struct node *map, const struct node *node,
                         struct property *property)
 {
-    const char *text = value_text(load, node, node->key, false);
+    const char *text =
+        value_text(load, node, node->key, secret_property(node->key) ? TEXT_SECRET : TEXT_PLAIN);
     const char *name = secret_of_file(load, node->key);
     if (text == NULL) {
         return false;

@@ -296,48 +296,37 @@ const struct key schema_keys[] = {
 
 const size_t schema_key_count = ARRAY_LEN(schema_keys);
 
-struct type_words {
-    const char *name;
-    const char *syntax;
+static const char *const type_syntax[KEY_TYPE_COUNT] = {
+    [KEY_MAP] = "a mapping of keys to values",
+    [KEY_LIST] = "a list",
+    [KEY_ANY] = "any value",
+    [KEY_VERSION] = "the number 1",
+    [KEY_NAME] = "a lower-case letter, then up to 39 lower-case letters, digits and _",
+    [KEY_SLOT] = "1 to 63 lower-case letters, digits and _",
+    [KEY_PUBLICATION] = "1 to 63 bytes",
+    [KEY_TEXT] = "text that is not empty",
+    [KEY_PATH] = "a path",
+    [KEY_SECRET_FILE] = "the path of a file with a secret",
+    [KEY_CONNINFO] = "a connection string of libpq",
+    [KEY_TABLE] = "schema.table",
+    [KEY_PREFIX] = "the prefix of WAL messages",
+    [KEY_TOPIC] = "1 to 249 of A-Z a-z 0-9 . _ -",
+    [KEY_TEMPLATE] = "text with ${field} placeholders",
+    [KEY_LISTEN] = "HOST:PORT or off",
+    [KEY_INT] = "a whole number",
+    [KEY_BOOL] = "true or false",
+    [KEY_DURATION] = "a duration such as 250ms, 10s or 5m",
+    [KEY_SIZE] = "a size such as 64KiB or 16MiB",
+    [KEY_ENUM] = "one of its values",
+    [KEY_COLUMNS] = "a mapping of event fields to columns",
+    [KEY_WHEN] = "a mapping of event fields to globs",
+    [KEY_PROPERTIES] = "a mapping of librdkafka properties to values",
 };
-
-static const struct type_words type_words[KEY_TYPE_COUNT] = {
-    [KEY_MAP] = {"mapping", "a mapping of keys to values"},
-    [KEY_LIST] = {"list", "a list"},
-    [KEY_ANY] = {"value", "any value"},
-    [KEY_VERSION] = {"number", "the number 1"},
-    [KEY_NAME] = {"name", "a lower-case letter, then up to 39 lower-case letters, digits and _"},
-    [KEY_SLOT] = {"slot name", "1 to 63 lower-case letters, digits and _"},
-    [KEY_PUBLICATION] = {"publication name", "1 to 63 bytes"},
-    [KEY_TEXT] = {"text", "text that is not empty"},
-    [KEY_PATH] = {"path", "a path"},
-    [KEY_SECRET_FILE] = {"path", "the path of a file with a secret"},
-    [KEY_CONNINFO] = {"connection string", "a connection string of libpq"},
-    [KEY_TABLE] = {"table", "schema.table"},
-    [KEY_PREFIX] = {"prefix", "the prefix of WAL messages"},
-    [KEY_TOPIC] = {"topic", "1 to 249 of A-Z a-z 0-9 . _ -"},
-    [KEY_TEMPLATE] = {"topic template", "text with ${field} placeholders"},
-    [KEY_LISTEN] = {"address", "HOST:PORT or off"},
-    [KEY_INT] = {"number", "a whole number"},
-    [KEY_BOOL] = {"boolean", "true or false"},
-    [KEY_DURATION] = {"duration", "a duration such as 250ms, 10s or 5m"},
-    [KEY_SIZE] = {"size", "a size such as 64KiB or 16MiB"},
-    [KEY_ENUM] = {"choice", "one of its values"},
-    [KEY_COLUMNS] = {"mapping", "a mapping of event fields to columns"},
-    [KEY_WHEN] = {"mapping", "a mapping of event fields to globs"},
-    [KEY_PROPERTIES] = {"mapping", "a mapping of librdkafka properties to values"},
-};
-
-const char *key_type_name(enum key_type type)
-{
-    ASSERT(type < KEY_TYPE_COUNT);
-    return type_words[type].name;
-}
 
 const char *key_type_syntax(enum key_type type)
 {
     ASSERT(type < KEY_TYPE_COUNT);
-    return type_words[type].syntax;
+    return type_syntax[type];
 }
 
 bool key_is_scalar(const struct key *key)

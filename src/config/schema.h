@@ -81,8 +81,6 @@ const struct key *schema_find(const char *parent, const char *name);
 const char *key_name(const struct key *key);
 /* Whether the row stands directly below `parent` ("" for the top, "capture[]" for elements). */
 bool key_is_child(const struct key *key, const char *parent);
-/* "duration", for messages and manual. */
-const char *key_type_name(enum key_type type);
 /* What a value looks like, "a duration such as 250ms, 10s or 5m". */
 const char *key_type_syntax(enum key_type type);
 bool key_is_scalar(const struct key *key);

@@ -2,7 +2,6 @@
 #include <stdio.h>
 
 #include "load.h"
-#include "variable.h"
 #include "walferry/base/assert.h"
 #include "walferry/base/parse.h"
 #include "walferry/pg/pg.h"
@@ -15,7 +14,7 @@ static const char *shown(const struct key *key, const struct node *node)
 }
 
 const char *value_text(struct load *load, const struct node *node, const char *name,
-                       bool is_template)
+                       enum text_use use)
 {
     if (node->kind != NODE_SCALAR) {
         const char *what = node->kind == NODE_LIST ? "a list" : "a mapping";
@@ -31,7 +30,7 @@ const char *value_text(struct load *load, const struct node *node, const char *n
     }
     const char *text = NULL;
     struct err err = ERR_INIT;
-    if (!variable_expand(node->text, is_template, load->pool, &text, &err)) {
+    if (!variable_expand(node->text, use, load->pool, &text, &err)) {
         err_context(&err, "`%.100s`", name);
         faults_take(load->faults, node->mark, &err);
         return NULL;
@@ -358,7 +357,10 @@ static void store_choice(struct load *load, const struct key *key, const struct 
 void value_store(struct load *load, const struct key *key, const struct node *node, void *base)
 {
     ASSERT(key_is_scalar(key));
-    const char *text = value_text(load, node, key_name(key), key->type == KEY_TEMPLATE);
+    enum text_use use = key->type == KEY_TEMPLATE        ? TEXT_TEMPLATE
+                        : (key->flags & KEY_SECRET) != 0 ? TEXT_SECRET
+                                                         : TEXT_PLAIN;
+    const char *text = value_text(load, node, key_name(key), use);
     if (text == NULL) {
         return;
     }

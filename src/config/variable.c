@@ -34,11 +34,14 @@ static size_t closing_brace(struct bytes text)
     return text.len;
 }
 
-static bool expand(struct bytes text, bool is_template, unsigned nesting, struct buf *out,
+static bool expand(struct bytes text, enum text_use use, unsigned nesting, struct buf *out,
                    struct err *err);
 
-static bool refuse_placeholder(struct bytes inside, struct err *err)
+static bool refuse_placeholder(struct bytes inside, enum text_use use, struct err *err)
 {
+    if (use == TEXT_SECRET) {
+        inside = BYTES_LIT("...");
+    }
     err_set(err, ERR_CONFIG_VARIABLE, "${%.*s} names no environment variable",
             inside.len > 60 ? 60 : (int)inside.len, (const char *)inside.ptr);
     return err_hint(err, "environment variables are upper-case, ${VAR} or ${VAR:-default}; "
@@ -47,7 +50,7 @@ static bool refuse_placeholder(struct bytes inside, struct err *err)
 }
 
 /* The inside of one ${...} that begins like a variable. */
-static bool expand_variable(struct bytes inside, bool is_template, unsigned nesting,
+static bool expand_variable(struct bytes inside, enum text_use use, unsigned nesting,
                             struct buf *out, struct err *err)
 {
     size_t len = 0;
@@ -56,7 +59,7 @@ static bool expand_variable(struct bytes inside, bool is_template, unsigned nest
     }
     bool with_default = inside.len - len >= 2 && memcmp(inside.ptr + len, ":-", 2) == 0;
     if ((len < inside.len && !with_default) || len >= VARIABLE_MAX) {
-        return refuse_placeholder(inside, err);
+        return refuse_placeholder(inside, use, err);
     }
     char name[VARIABLE_MAX];
     memcpy(name, inside.ptr, len);
@@ -71,16 +74,16 @@ static bool expand_variable(struct bytes inside, bool is_template, unsigned nest
         return err_hint(err, "set %s in the environment of walferry, or write ${%s:-default}", name,
                         name);
     }
-    return expand(bytes_make(inside.ptr + len + 2, inside.len - len - 2), is_template, nesting + 1,
-                  out, err);
+    return expand(bytes_make(inside.ptr + len + 2, inside.len - len - 2), use, nesting + 1, out,
+                  err);
 }
 
 /* What stands at a dollar sign; *ret_len is how much of `text` it takes. */
-static bool expand_dollar(struct bytes text, bool is_template, unsigned nesting, struct buf *out,
+static bool expand_dollar(struct bytes text, enum text_use use, unsigned nesting, struct buf *out,
                           size_t *ret_len, struct err *err)
 {
     if (text.len >= 2 && text.ptr[1] == '$') {
-        buf_put_str(out, is_template ? "$$" : "$");
+        buf_put_str(out, use == TEXT_TEMPLATE ? "$$" : "$");
         *ret_len = 2;
         return true;
     }
@@ -97,16 +100,16 @@ static bool expand_dollar(struct bytes text, bool is_template, unsigned nesting,
     inside.len = end;
     *ret_len = end + 3;
     if (inside.len > 0 && is_upper((char)inside.ptr[0])) {
-        return expand_variable(inside, is_template, nesting, out, err);
+        return expand_variable(inside, use, nesting, out, err);
     }
-    if (!is_template) {
-        return refuse_placeholder(inside, err);
+    if (use != TEXT_TEMPLATE) {
+        return refuse_placeholder(inside, use, err);
     }
     buf_put(out, text.ptr, *ret_len);
     return true;
 }
 
-static bool expand(struct bytes text, bool is_template, unsigned nesting, struct buf *out,
+static bool expand(struct bytes text, enum text_use use, unsigned nesting, struct buf *out,
                    struct err *err)
 {
     if (nesting > NESTING_MAX) {
@@ -118,8 +121,8 @@ static bool expand(struct bytes text, bool is_template, unsigned nesting, struct
         size_t len = 1;
         if (text.ptr[at] != '$') {
             buf_put_u8(out, text.ptr[at]);
-        } else if (!expand_dollar(bytes_make(text.ptr + at, text.len - at), is_template, nesting,
-                                  out, &len, err)) {
+        } else if (!expand_dollar(bytes_make(text.ptr + at, text.len - at), use, nesting, out, &len,
+                                  err)) {
             return false;
         }
         at += len;
@@ -127,7 +130,7 @@ static bool expand(struct bytes text, bool is_template, unsigned nesting, struct
     return true;
 }
 
-bool variable_expand(const char *text, bool is_template, struct pool *pool, const char **ret_text,
+bool variable_expand(const char *text, enum text_use use, struct pool *pool, const char **ret_text,
                      struct err *err)
 {
     if (strchr(text, '$') == NULL) {
@@ -136,7 +139,7 @@ bool variable_expand(const char *text, bool is_template, struct pool *pool, cons
     }
     struct buf out AUTO(buf_deinit);
     buf_init(&out, EXPANDED_MAX);
-    if (!expand(bytes_str(text), is_template, 0, &out, err)) {
+    if (!expand(bytes_str(text), use, 0, &out, err)) {
         return false;
     }
     if (!buf_ok(&out)) {

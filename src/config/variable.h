@@ -12,7 +12,13 @@
 #include "pool.h"
 #include "walferry/base/err.h"
 
+enum text_use {
+    TEXT_PLAIN,
+    TEXT_TEMPLATE,
+    TEXT_SECRET, /* the error shows nothing of the text but names of variables */
+};
+
 /* *ret_text is in the pool, or `text` itself when there is nothing to expand. Values of the
  * environment never enter the error. */
-MUST_USE bool variable_expand(const char *text, bool is_template, struct pool *pool,
+MUST_USE bool variable_expand(const char *text, enum text_use use, struct pool *pool,
                               const char **ret_text, struct err *err);

@@ -16,7 +16,7 @@ static bool in_element(const char *parent)
     return len >= 2 && strcmp(parent + len - 2, "[]") == 0;
 }
 
-/* "route.rules[]" -> "`route.rules[]`"; the top has no name. */
+/* "under `route` or under `checkpoint`"; the top has no name. */
 static void put_parents(const char *name, char *out, size_t size)
 {
     size_t len = 0;
@@ -26,9 +26,10 @@ static void put_parents(const char *name, char *out, size_t size)
             continue;
         }
         size_t parent = (size_t)(key_name(key) - key->path);
-        int put = parent == 0 ? snprintf(out + len, size - len, "%sthe top", len > 0 ? " or " : "")
-                              : snprintf(out + len, size - len, "%s`%.*s`", len > 0 ? " or " : "",
-                                         (int)parent - 1, key->path);
+        int put = parent == 0
+                      ? snprintf(out + len, size - len, "%sat the top", len > 0 ? " or " : "")
+                      : snprintf(out + len, size - len, "%sunder `%.*s`", len > 0 ? " or " : "",
+                                 (int)parent - 1, key->path);
         len += (size_t)put;
     }
 }
@@ -80,14 +81,14 @@ void report_unknown(struct load *load, const struct node *node, const char *pare
     }
     put_parents(name, text, sizeof(text));
     if (text[0] != '\0') {
-        err_hint(err, "`%.100s` belongs under %s", name, text);
+        err_hint(err, "`%.100s` belongs %s", name, text);
         return;
     }
     if (strchr(name, '.') != NULL && schema_find("", name) == NULL) {
         const char *last = strrchr(name, '.') + 1;
         put_parents(last, text, sizeof(text));
         if (text[0] != '\0') {
-            err_hint(err, "write keys nested: `%.100s` belongs under %s", last, text);
+            err_hint(err, "write keys nested: `%.100s` belongs %s", last, text);
             return;
         }
     }

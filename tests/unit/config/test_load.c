@@ -316,6 +316,29 @@ START_TEST(differences_are_named)
 }
 END_TEST
 
+START_TEST(differences_of_rules_are_named)
+{
+    static const char *const rules[] = {
+        "{when: {id: a}, drop: true}",         "{when: {id: b}, drop: true}",
+        "{when: {key: a}, drop: true}",        "{when: {id: a}, topic: x}",
+        "{when: {id: a, key: b}, drop: true}",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rules); i++) {
+        char one[512];
+        char other[512];
+        snprintf(one, sizeof(one), GOOD "route: {rules: [%s]}\n", rules[0]);
+        snprintf(other, sizeof(other), GOOD "route: {rules: [%s]}\n", rules[i]);
+        struct config *running = good_load(one, NULL, 0);
+        struct config *fresh = good_load(other, NULL, 0);
+        char notes[256] = "";
+        config_compare(running, fresh, note_difference, notes);
+        ck_assert_str_eq(notes, i == 0 ? "" : "route.rules ");
+        config_free(running);
+        config_free(fresh);
+    }
+}
+END_TEST
+
 static Suite *suite_of_load(void)
 {
     Suite *suite = suite_create("config_load");
@@ -331,6 +354,7 @@ static Suite *suite_of_load(void)
     tcase_add_test(cases, a_file_is_read);
     tcase_add_test(cases, a_file_that_cannot_be_read_is_said);
     tcase_add_test(cases, differences_are_named);
+    tcase_add_test(cases, differences_of_rules_are_named);
     suite_add_tcase(suite, cases);
     return suite;
 }

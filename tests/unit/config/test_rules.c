@@ -224,6 +224,19 @@ START_TEST(exactly_once_wants_its_position_in_kafka)
 }
 END_TEST
 
+START_TEST(exactly_once_wants_kafka)
+{
+    const char *text = HEAD CAPTURE "delivery: {guarantee: exactly_once}\nsink: {stdout: {}}\n";
+    struct config *config = NULL;
+    struct config_problems problems;
+    ck_assert(!config_load_text("w.yaml", bytes_str(text), NULL, 0, &config, &problems));
+    ck_assert_uint_eq(problems.count, 2);
+    ck_assert_str_eq(problems.items[0].where, "w.yaml:5:12");
+    ck_assert_int_eq(problems.items[0].code, ERR_CONFIG_CONTRADICTION);
+    ck_assert_int_eq(problems.items[1].code, ERR_CONFIG_UNSUPPORTED);
+}
+END_TEST
+
 START_TEST(each_property_at_fault_is_named)
 {
     const char *text = KAFKA("acks: 1, enable.idempotence: false");
@@ -236,6 +249,20 @@ START_TEST(each_property_at_fault_is_named)
 }
 END_TEST
 
+START_TEST(missing_brokers_do_not_hide_other_properties)
+{
+    const char *text = HEAD CAPTURE "sink: {kafka: {bootstrap_servers: b, acks: 1}}\n";
+    struct config *config = NULL;
+    struct config_problems problems;
+    ck_assert(!config_load_text("w.yaml", bytes_str(text), NULL, 0, &config, &problems));
+    ck_assert_uint_eq(problems.count, 3);
+    ck_assert_int_eq(problems.items[0].code, ERR_CONFIG_MISSING);
+    ck_assert_str_eq(problems.items[0].where, "w.yaml:5:8");
+    ck_assert_str_eq(problems.items[1].where, "w.yaml:5:35");
+    ck_assert_str_eq(problems.items[2].where, "w.yaml:5:44");
+}
+END_TEST
+
 static Suite *suite_of_rules(void)
 {
     Suite *suite = suite_create("config_rules");
@@ -244,7 +271,9 @@ static Suite *suite_of_rules(void)
     tcase_add_loop_test(cases, contradictions_are_found, 0, ARRAY_LEN(contradiction_cases));
     tcase_add_loop_test(cases, set_is_checked_like_the_file, 0, ARRAY_LEN(set_cases));
     tcase_add_test(cases, exactly_once_wants_its_position_in_kafka);
+    tcase_add_test(cases, exactly_once_wants_kafka);
     tcase_add_test(cases, each_property_at_fault_is_named);
+    tcase_add_test(cases, missing_brokers_do_not_hide_other_properties);
     suite_add_tcase(suite, cases);
     return suite;
 }

@@ -53,7 +53,11 @@ static const struct bad_case key_cases[] = {
     {GOOD "source.slot: a\n", ERR_CONFIG_UNKNOWN, ":8:1", "no key `source.slot`",
      "write keys nested: `slot` belongs under `source`", NULL},
     {GOOD "http: {topic: a}\n", ERR_CONFIG_UNKNOWN, ":8:8", "under `http`",
-     "`topic` belongs under `route` or `route.rules[]` or `checkpoint`", NULL},
+     "`topic` belongs under `route` or under `route.rules[]` or under `checkpoint`", NULL},
+    {GOOD "http: {version: 1}\n", ERR_CONFIG_UNKNOWN, ":8:8", "under `http`",
+     "`version` belongs at the top", NULL},
+    {HEAD CAPTURE "sink:\n  kafka: {bootstrap.servers: ''}\n", ERR_KAFKA_CONFIG, ":6:3",
+     "bootstrap.servers", "host:9092", NULL},
     {GOOD "log: {colour: red}\n", ERR_CONFIG_UNKNOWN, ":8:7", "`colour`",
      "the keys here are format, level", NULL},
     {GOOD "log: {<<: {level: info}}\n", ERR_CONFIG_UNKNOWN, ":8:7", "`<<`", "the keys here", NULL},
@@ -190,6 +194,34 @@ START_TEST(a_file_with_too_many_values_is_refused)
 }
 END_TEST
 
+START_TEST(keys_beside_a_table_are_known)
+{
+    const char *text = HEAD SINK "capture:\n  - table: a.b\n    key: [id]\n    snapshotz: never\n";
+    struct config *config = NULL;
+    struct config_problems problems;
+    ck_assert(!config_load_text("w.yaml", bytes_str(text), NULL, 0, &config, &problems));
+    ck_assert_uint_eq(problems.count, 2);
+    ck_assert_int_eq(problems.items[0].code, ERR_CONFIG_UNSUPPORTED);
+    ck_assert_int_eq(problems.items[1].code, ERR_CONFIG_UNKNOWN);
+    ck_assert_str_eq(problems.items[1].where, "w.yaml:9:5");
+    ck_assert_str_eq(problems.items[1].hint, "did you mean `snapshot`?");
+}
+END_TEST
+
+START_TEST(faults_of_set_come_last)
+{
+    static const char *const sets[] = {"log.level=loud", "log.format=xml"};
+    struct config *config = NULL;
+    struct config_problems problems;
+    const char *text = GOOD "http: {listen: x}\n";
+    ck_assert(!config_load_text("w.yaml", bytes_str(text), sets, 2, &config, &problems));
+    ck_assert_uint_eq(problems.count, 3);
+    ck_assert_str_eq(problems.items[0].where, "w.yaml:8:16");
+    ck_assert_str_eq(problems.items[1].where, "--set log.level");
+    ck_assert_str_eq(problems.items[2].where, "--set log.format");
+}
+END_TEST
+
 START_TEST(all_faults_are_found_in_the_order_of_the_file)
 {
     const char *text = "version: 2\n"
@@ -235,6 +267,8 @@ static Suite *suite_of_shape(void)
     tcase_add_test(cases, nesting_past_the_limit_is_refused);
     tcase_add_test(cases, a_file_past_the_limit_is_refused);
     tcase_add_test(cases, a_file_with_too_many_values_is_refused);
+    tcase_add_test(cases, keys_beside_a_table_are_known);
+    tcase_add_test(cases, faults_of_set_come_last);
     tcase_add_test(cases, all_faults_are_found_in_the_order_of_the_file);
     tcase_add_test(cases, faults_that_do_not_fit_are_counted);
     suite_add_tcase(suite, cases);

@@ -61,6 +61,12 @@ static const struct bad_case variable_cases[] = {
      "envelope.source=${WT_NONE}"},
     {HEAD CAPTURE "sink: {kafka: {bootstrap.servers: '${WT_NONE}'}}\n", ERR_CONFIG_VARIABLE,
      ":5:35", "`bootstrap.servers`: the environment variable", "set WT_NONE", NULL},
+    {GOOD "source: {conninfo: 'password=pa${ss}word'}\n", ERR_CONFIG_VARIABLE, ":8:20",
+     "`conninfo`: ${...} names no", "$$", NULL},
+    {HEAD CAPTURE "sink: {kafka: {bootstrap.servers: b, sasl.password: 'a${hunter2'}}\n",
+     ERR_CONFIG_VARIABLE, ":5:53", "`sasl.password`: ${ without", "$$", NULL},
+    {HEAD CAPTURE "sink: {kafka: {bootstrap.servers: b, sasl.password: '${Hunter}'}}\n",
+     ERR_CONFIG_VARIABLE, ":5:53", "`sasl.password`: ${...} names", "$$", NULL},
     /* What came from the environment is shown as it was written. */
     {GOOD "source: {status_interval: '${WT_HOST}'}\n", ERR_CONFIG_TYPE, ":8:27",
      "not \"${WT_HOST}\"", "unit", NULL},
