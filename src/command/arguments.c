@@ -8,13 +8,13 @@
 #include "walferry/base/log.h"
 #include "walferry/base/parse.h"
 
-static const struct option_spec config_options[] = {
+const struct option_spec arguments_shared[] = {
     {"--config", "-c", "FILE", "The configuration; WALFERRY_CONFIG stands in for it."},
     {"--set", NULL, "KEY=VALUE", "Override one key of the configuration; may be given again."},
     {NULL, NULL, NULL, NULL},
 };
 
-static bool is_help(const char *word)
+bool arguments_is_help(const char *word)
 {
     return strcmp(word, "-h") == 0 || strcmp(word, "--help") == 0 || strcmp(word, "help") == 0;
 }
@@ -61,7 +61,7 @@ static enum arguments_outcome unknown(const struct command *command, const char 
     unsigned distance = 4;
     nearest(command->options, word, &best, &distance);
     if (command->takes_config)
-        nearest(config_options, word, &best, &distance);
+        nearest(arguments_shared, word, &best, &distance);
     discard(err_set(err, ERR_USAGE, "walferry %s does not know \"%s\"", command->name, word));
     if (best != NULL)
         err_hint(err, "did you mean %s? See walferry %s --help", best, command->name);
@@ -70,16 +70,50 @@ static enum arguments_outcome unknown(const struct command *command, const char 
     return ARGUMENTS_WRONG;
 }
 
-static bool store_config(struct arguments *arguments, const struct option_spec *option,
-                         const char *value, struct err *err)
+static bool store(struct arguments *arguments, const struct option_spec *option, const char *value,
+                  struct err *err)
 {
-    if (option == &config_options[0]) {
+    if (option == &arguments_shared[0]) {
         arguments->config = value;
+    } else if (option != &arguments_shared[1]) {
+        ptrdiff_t row = option - arguments->command->options;
+        ASSERT(row >= 0 && row < COMMAND_OPTIONS_MAX);
+        arguments->values[row] = value;
+    } else if (arguments->set_count == COMMAND_SETS_MAX) {
+        return err_set(err, ERR_USAGE, "more than %d --set", COMMAND_SETS_MAX);
+    } else {
+        arguments->sets[arguments->set_count++] = value;
+    }
+    return true;
+}
+
+static const struct option_spec *find_any(const struct command *command, const char *word,
+                                          const char **ret_value)
+{
+    const struct option_spec *option = find(command->options, word, ret_value);
+    if (option == NULL && command->takes_config)
+        option = find(arguments_shared, word, ret_value);
+    return option;
+}
+
+/* The value that an option wants: behind its '=', or the next word, unless that is an option. */
+static bool take_value(const struct command *command, const struct option_spec *option,
+                       const char *next, const char **value, struct err *err)
+{
+    const char *ignored;
+    if (option->argument == NULL && *value != NULL)
+        return err_set(err, ERR_USAGE, "%s takes no value", option->name);
+    if (option->argument == NULL) {
+        *value = "";
         return true;
     }
-    if (arguments->set_count == COMMAND_SETS_MAX)
-        return err_set(err, ERR_USAGE, "more than %d --set", COMMAND_SETS_MAX);
-    arguments->sets[arguments->set_count++] = value;
+    if (*value != NULL)
+        return true;
+    if (next == NULL || find_any(command, next, &ignored) != NULL) {
+        err_set(err, ERR_USAGE, "%s wants %s", option->name, option->argument);
+        return err_hint(err, "see walferry %s --help", command->name);
+    }
+    *value = next;
     return true;
 }
 
@@ -89,30 +123,16 @@ enum arguments_outcome arguments_parse(const struct command *command, int argc, 
     struct arguments arguments = {.command = command, .config = getenv("WALFERRY_CONFIG")};
     for (int i = 0; i < argc; i++) {
         const char *value = NULL;
-        if (is_help(argv[i]))
+        if (arguments_is_help(argv[i]))
             return ARGUMENTS_HELP;
-        const struct option_spec *own = find(command->options, argv[i], &value);
-        const struct option_spec *option = own;
-        if (option == NULL && command->takes_config)
-            option = find(config_options, argv[i], &value);
+        const struct option_spec *option = find_any(command, argv[i], &value);
         if (option == NULL)
             return unknown(command, argv[i], err);
-        if (option->argument == NULL && value != NULL) {
-            discard(err_set(err, ERR_USAGE, "%s takes no value", option->name));
+        bool separate = option->argument != NULL && value == NULL;
+        if (!take_value(command, option, i + 1 < argc ? argv[i + 1] : NULL, &value, err) ||
+            !store(&arguments, option, value, err))
             return ARGUMENTS_WRONG;
-        }
-        if (option->argument != NULL && value == NULL) {
-            if (++i == argc) {
-                discard(err_set(err, ERR_USAGE, "%s wants %s", option->name, option->argument));
-                err_hint(err, "see walferry %s --help", command->name);
-                return ARGUMENTS_WRONG;
-            }
-            value = argv[i];
-        }
-        if (own != NULL)
-            arguments.values[own - command->options] = value == NULL ? "" : value;
-        else if (!store_config(&arguments, option, value, err))
-            return ARGUMENTS_WRONG;
+        i += separate ? 1 : 0;
     }
     *ret_arguments = arguments;
     return ARGUMENTS_RUN;

@@ -9,9 +9,10 @@ int command_check(const struct arguments *arguments)
     int status = arguments_config(arguments, &config);
     if (status != 0)
         return status;
-    printf("%s: pipeline %s is in order: slot %s, publication %s, %zu captures, %zu rules\n",
+    printf("%s is in order: pipeline %s, slot %s, publication %s, %zu capture%s, %zu rule%s\n",
            config->path, config->name, config->source.slot, config->source.publication,
-           config->capture_count, config->route.rule_count);
+           config->capture_count, config->capture_count == 1 ? "" : "s", config->route.rule_count,
+           config->route.rule_count == 1 ? "" : "s");
     config_free(config);
     return 0;
 }

@@ -17,28 +17,24 @@ static void print_options(FILE *out, const struct option_spec *options)
     }
 }
 
-static const struct option_spec shared_options[] = {
-    {"--config", "-c", "FILE", "The configuration; WALFERRY_CONFIG stands in for it."},
-    {"--set", NULL, "KEY=VALUE", "Override one key of the configuration; may be given again."},
-    {NULL, NULL, NULL, NULL},
-};
-
 static void help_command(FILE *out, const struct command *command)
 {
     fprintf(out, "walferry %s: %s\n\nUsage: walferry %s %s\n\n%s\n\nOptions:\n", command->name,
             command->summary, command->name, command->synopsis, command->help);
     if (command->takes_config)
-        print_options(out, shared_options);
+        print_options(out, arguments_shared);
     print_options(out, command->options);
     fprintf(out, "  %-24s %s\n", "-h, --help", "This text.");
 }
 
 static void help_all(FILE *out)
 {
-    fprintf(out, "walferry: carries rows of a PostgreSQL outbox to Kafka, exactly as committed\n\n"
-                 "  walferry demo --count 5            see it work, nothing is left behind\n"
-                 "  walferry init -c orders.yaml       make what the relay needs\n"
-                 "  walferry run -c orders.yaml        relay\n\nCommands:\n");
+    fprintf(out,
+            "walferry: carries the rows of a PostgreSQL outbox to Kafka, in commit order, none "
+            "lost\n\n"
+            "  walferry demo --count 5            see it work, nothing is left behind\n"
+            "  walferry init -c orders.yaml       make what the relay needs\n"
+            "  walferry run -c orders.yaml        relay\n\nCommands:\n");
     for (const struct command *command = commands; command->name != NULL; command++)
         fprintf(out, "  %-10s %s\n", command->name, command->summary);
     fprintf(out, "\nwalferry COMMAND --help tells more. Manual: walferry(1), walferry.yaml(5).\n");
@@ -72,11 +68,6 @@ static int unknown(const char *name)
     return command_fail(&err);
 }
 
-static bool is_help(const char *word)
-{
-    return strcmp(word, "-h") == 0 || strcmp(word, "--help") == 0 || strcmp(word, "help") == 0;
-}
-
 static int run_command(const struct command *command, int argc, char **argv)
 {
     struct arguments arguments;
@@ -93,13 +84,13 @@ static int run_command(const struct command *command, int argc, char **argv)
     return command->run(&arguments);
 }
 
-int command_main(int argc, char **argv)
+static int dispatch(int argc, char **argv)
 {
     if (argc < 2) {
         help_all(stderr);
         return err_exit_status(ERR_USAGE);
     }
-    if (is_help(argv[1])) {
+    if (arguments_is_help(argv[1])) {
         const struct command *command = argc > 2 ? find(argv[2]) : NULL;
         if (argc > 2 && command == NULL)
             return unknown(argv[2]);
@@ -112,4 +103,16 @@ int command_main(int argc, char **argv)
     const char *name = strcmp(argv[1], "--version") == 0 ? "version" : argv[1];
     const struct command *command = find(name);
     return command == NULL ? unknown(argv[1]) : run_command(command, argc - 2, argv + 2);
+}
+
+/* Output that did not arrive, on a full disk say, is no success. */
+int command_main(int argc, char **argv)
+{
+    struct err err;
+    int status = dispatch(argc, argv);
+    if (fflush(stdout) == 0 && ferror(stdout) == 0)
+        return status;
+    discard(err_set(&err, ERR_OS, "standard output cannot be written"));
+    err_hint(&err, "is its disk full, or its reader gone?");
+    return status == 0 ? command_fail(&err) : status;
 }

@@ -3,179 +3,252 @@
 
 #include <stdio.h>
 
-#include "setup.h"
-#include "walferry/base/clock.h"
+#include "setup_apply.h"
 #include "walferry/base/parse.h"
-#include "walferry/pg/pg.h"
 #include "walferry/sink/kafka.h"
 
 #define CONNECT_MS 15000
-#define STEP_MS    60000
-/* A slot waits for every transaction that is writing when it is made. */
-#define SLOT_MS  600000
-#define KAFKA_MS 15000
+#define QUERY_MS   60000
+#define KAFKA_MS   15000
+/* More rows than that are not counted out. */
+#define ROWS_MAX 100000
 
 struct init {
     const struct config *config;
+    const char *conninfo; /* --conninfo, or NULL */
+    const char *role;     /* to be made, or NULL */
+    FILE *out;
     struct pg *pg;
-    bool volatile_sink;
-    bool slot_made;
+    bool role_is_new;
+    bool slot_is_new;
 };
 
-static bool volatile_sink(const struct config *config)
+static void say(const struct init *init, const char *what, const char *text)
 {
-    return sink_ops_of(config->sink.kind)->volatile_acks;
+    fprintf(init->out, "%-6s %s\n", what, text);
 }
 
-static void print_plan(const struct setup *setup)
+/* --- --print-sql --- */
+
+/* Without the white space and semicolons at its end. */
+static int statement_len(const char *sql)
 {
+    size_t len = strlen(sql);
+    while (len > 0 && strchr(" \t\n;", sql[len - 1]) != NULL) {
+        len--;
+    }
+    return (int)len;
+}
+
+static void print_plan(const struct init *init, const struct setup *setup)
+{
+    fprintf(init->out,
+            "-- What walferry init does for pipeline %s. Safe to run twice. Run it with "
+            "psql,\n-- but not in a single transaction: a slot cannot be made in one "
+            "that has written.\n\n",
+            init->config->name);
     for (size_t i = 0; i < setup->count; i++) {
         const struct setup_step *step = &setup->steps[i];
-        printf("-- %s\n", step->label);
-        if (step->done != NULL)
-            printf("-- only if this is false: %s;\n", step->done);
-        printf("%s;\n\n", step->sql);
+        fprintf(init->out, "-- %s\n", step->label);
+        if (step->done == NULL) {
+            fprintf(init->out, "%.*s;\n\n", statement_len(step->sql), step->sql);
+        } else {
+            fprintf(init->out, "DO $init$ BEGIN\nIF NOT (%s) THEN\n%.*s;\nEND IF;\nEND $init$;\n\n",
+                    step->done, statement_len(step->sql), step->sql);
+        }
     }
 }
 
-static bool truth(const struct pg *pg)
+/* --- the steps --- */
+
+static bool connect_to(const struct init *init, bool as_owner, struct pg **ret_pg, struct err *err)
 {
-    return pg_rows(pg) > 0 && bytes_is(pg_value(pg, 0, 0), "t");
+    const struct source_opts *source = &init->config->source;
+    const struct pg_opts opts = {
+        .conninfo = as_owner ? init->conninfo : source->conninfo,
+        .password_file = as_owner ? NULL : source->password_file,
+        .application_name = "walferry_init",
+    };
+    return pg_connect(&opts, CONNECT_MS, ret_pg, err);
 }
 
-static bool check_server(struct init *init, struct err *err)
+/* The owner of the tables need not have the attribute REPLICATION; the relay's role has it. */
+static bool make_slot_as_relay(const struct init *init, const struct setup_step *step,
+                               enum setup_did *ret_did, struct err *err)
 {
-    if (!pg_query(init->pg, "SHOW wal_level", STEP_MS, err))
+    struct pg *pg;
+    struct err refused = *err;
+    if (init->conninfo == NULL || err->code != ERR_PG_PERMISSION) {
         return false;
-    if (!bytes_is(pg_value(init->pg, 0, 0), "logical")) {
-        struct bytes level = pg_value(init->pg, 0, 0);
-        discard(err_set(err, ERR_PG_WAL_LEVEL, "wal_level is %.*s, and must be logical",
-                        BYTES_FMT(level)));
-        return err_hint(err, "ALTER SYSTEM SET wal_level = 'logical';  then restart PostgreSQL");
     }
-    if (pg_server_version(init->pg) < 140000)
-        return err_set(err, ERR_PG_VERSION, "the server is PostgreSQL %d, and 14 is the oldest that "
-                       "walferry can follow", pg_server_version(init->pg) / 10000);
-    return true;
-}
-
-static void explain_step(const struct setup_step *step, struct err *err)
-{
-    err_context(err, "%s", step->label);
-    if (step->makes_slot && err->hint[0] == '\0')
-        err_hint(err, "a slot waits for open transactions: SELECT pid, xact_start, query FROM "
-                      "pg_stat_activity WHERE backend_xid IS NOT NULL ORDER BY xact_start");
-    else if (err->hint[0] == '\0')
-        err_hint(err, "run init as the owner of the tables: walferry init -c FILE --conninfo "
-                      "\"dbname=... user=OWNER\", or see what it would do with --print-sql");
+    if (!connect_to(init, false, &pg, err)) {
+        *err = refused;
+        return false;
+    }
+    bool ok = setup_apply(pg, step, ret_did, err);
+    pg_close(pg);
+    return ok;
 }
 
 static bool run_step(struct init *init, const struct setup_step *step, struct err *err)
 {
-    if (step->done != NULL) {
-        if (!pg_query(init->pg, step->done, STEP_MS, err)) {
-            explain_step(step, err);
-            return false;
-        }
-        if (truth(init->pg)) {
-            printf("found  %s\n", step->label);
-            return true;
-        }
-    }
-    if (!pg_query(init->pg, step->sql, step->makes_slot ? SLOT_MS : STEP_MS, err)) {
-        explain_step(step, err);
+    static const char *const words[] = {
+        [SETUP_FOUND] = "found", [SETUP_MADE] = "made", [SETUP_RAN] = "ready"};
+    enum setup_did did;
+    if (!setup_apply(init->pg, step, &did, err) &&
+        !(step->makes_slot && make_slot_as_relay(init, step, &did, err))) {
         return false;
     }
-    init->slot_made |= step->makes_slot;
-    printf("%s  %s\n", step->done == NULL ? "ready" : "made ", step->label);
+    init->slot_is_new |= step->makes_slot && did == SETUP_MADE;
+    say(init, words[did], step->label);
     return true;
 }
 
-/* Rows that stood in the table when the slot was made are not in the stream. */
-static bool report_rows(struct init *init, const struct capture_entry *entry, struct err *err)
+/* Role, and whether it may replicate: who made it by hand may have left that out. */
+static bool look_at_role(struct init *init, bool before, struct err *err)
 {
     struct buf sql;
+    if (init->role == NULL) {
+        return true;
+    }
+    buf_init(&sql, 4096);
+    buf_put_str(&sql, "SELECT rolreplication OR rolsuper FROM pg_roles WHERE rolname = ");
+    setup_put_literal(&sql, init->role);
+    bool ok = pg_query(init->pg, buf_cstr(&sql), QUERY_MS, err);
+    buf_deinit(&sql);
+    if (!ok) {
+        return false;
+    }
+    if (before) {
+        init->role_is_new = pg_rows(init->pg) == 0;
+    } else if (!bytes_is(pg_value(init->pg, 0, 0), "t")) {
+        fprintf(init->out, "note   role %s may not replicate yet: ALTER ROLE \"%s\" REPLICATION;\n",
+                init->role, init->role);
+    }
+    return true;
+}
+
+static void print_old_rows(const struct init *init, const char *table, uint64_t rows)
+{
+    struct buf name;
+    buf_init(&name, 4096);
+    setup_put_table(&name, table);
+    const char *quoted = buf_cstr(&name);
+    fprintf(
+        init->out,
+        "note   %s%llu rows of %s are older than the slot and are not streamed. To send them all "
+        "the same,\n"
+        "       write them anew (consumers know them by their ids): "
+        "WITH old AS (DELETE FROM %s RETURNING *) INSERT INTO %s SELECT * FROM old;\n",
+        rows > ROWS_MAX ? "more than " : "",
+        (unsigned long long)(rows > ROWS_MAX ? ROWS_MAX : rows), quoted, quoted, quoted);
+    buf_deinit(&name);
+}
+
+/* Who may not read the table may relay it all the same. */
+static void report_old_rows(struct init *init, const struct capture_entry *entry)
+{
+    struct buf sql;
+    struct err err;
     uint64_t rows;
     buf_init(&sql, 4096);
-    buf_put_str(&sql, "SELECT count(*) FROM ");
+    buf_put_str(&sql, "SELECT count(*) FROM (SELECT FROM ");
     setup_put_table(&sql, entry->name);
-    bool ok = pg_query(init->pg, buf_cstr(&sql), SLOT_MS, err);
+    buf_printf(&sql, " LIMIT %d) AS old", ROWS_MAX + 1);
+    bool ok = pg_query(init->pg, buf_cstr(&sql), QUERY_MS, &err);
     buf_deinit(&sql);
-    if (!ok)
-        return false;
-    if (!parse_u64(pg_value(init->pg, 0, 0), &rows) || rows == 0)
-        return true;
-    printf("note   %llu rows of %s are older than the slot and are not streamed. To send them, insert "
-           "them anew in one transaction:\n"
-           "       BEGIN; CREATE TEMP TABLE old_rows ON COMMIT DROP AS SELECT * FROM %s;\n"
-           "       DELETE FROM %s; INSERT INTO %s SELECT * FROM old_rows; COMMIT;\n",
-           (unsigned long long)rows, entry->name, entry->name, entry->name, entry->name);
-    return true;
+    if (!ok) {
+        fprintf(init->out,
+                "note   rows of %s that are older than the slot are not streamed; they "
+                "could not be counted: %s\n",
+                entry->name, err.message);
+    } else if (parse_u64(pg_value(init->pg, 0, 0), &rows) && rows > 0) {
+        print_old_rows(init, entry->name, rows);
+    }
 }
 
 static bool run_plan(struct init *init, const struct setup *setup, struct err *err)
 {
-    for (size_t i = 0; i < setup->count; i++)
-        if (!run_step(init, &setup->steps[i], err))
+    for (size_t i = 0; i < setup->count; i++) {
+        if (!run_step(init, &setup->steps[i], err)) {
             return false;
-    for (size_t i = 0; init->slot_made && i < init->config->capture_count; i++)
-        if (init->config->captures[i].kind == CAPTURE_OUTBOX &&
-            !report_rows(init, &init->config->captures[i], err))
-            return false;
+        }
+    }
+    for (size_t i = 0; init->slot_is_new && i < init->config->capture_count; i++) {
+        if (init->config->captures[i].kind == CAPTURE_OUTBOX) {
+            report_old_rows(init, &init->config->captures[i]);
+        }
+    }
     return true;
 }
 
-static bool make_topics(const struct config *config, struct err *err)
+static bool run_database(struct init *init, const struct setup *setup, struct err *err)
 {
-    const char *names[] = {config->delivery.dead_letter_topic};
-    if (config->sink.kind != SINK_KAFKA || !config->sink.topics_create ||
-        config->delivery.poison != POISON_DEAD_LETTER)
-        return true;
-    if (!kafka_topics_ensure(&config->sink, names, ARRAY_LEN(names), KAFKA_MS, err))
+    if (!connect_to(init, init->conninfo != NULL, &init->pg, err)) {
         return false;
-    printf("ready  topic %s\n", names[0]);
-    return true;
-}
-
-static bool init_database(const struct config *config, const char *conninfo,
-                          const struct setup *setup, struct err *err)
-{
-    struct init init = {.config = config};
-    const struct pg_opts opts = {
-        .conninfo = conninfo == NULL ? config->source.conninfo : conninfo,
-        .password_file = conninfo == NULL ? config->source.password_file : NULL,
-        .application_name = "walferry_init",
-    };
-    if (!pg_connect(&opts, CONNECT_MS, &init.pg, err))
-        return false;
-    bool ok = check_server(&init, err) && run_plan(&init, setup, err);
-    pg_close(init.pg);
+    }
+    bool ok = setup_check_server(init->pg, err) && look_at_role(init, true, err) &&
+              run_plan(init, setup, err) && look_at_role(init, false, err);
+    pg_close(init->pg);
     return ok;
 }
 
-static int init_with(const struct config *config, const char *conninfo, bool print)
+static bool make_topics(const struct init *init, struct err *err)
+{
+    const struct config *config = init->config;
+    const char *names[] = {config->delivery.dead_letter_topic};
+    if (config->sink.kind != SINK_KAFKA || !config->sink.topics_create ||
+        config->delivery.poison != POISON_DEAD_LETTER) {
+        return true;
+    }
+    if (!kafka_topics_ensure(&config->sink, names, ARRAY_LEN(names), KAFKA_MS, err)) {
+        return err_context(err, "topic %s", names[0]);
+    }
+    fprintf(init->out, "ready  topic %s\n", names[0]);
+    return true;
+}
+
+static void say_goodbye(const struct init *init)
+{
+    if (init->role_is_new) {
+        fprintf(
+            init->out,
+            "note   role %s cannot log in with a password yet: \\password %s in psql, or a line "
+            "in pg_hba.conf\n",
+            init->role, init->role);
+    }
+    fprintf(init->out, "done   start the relay: walferry run -c %s\n", init->config->path);
+}
+
+/* --- the whole --- */
+
+static int init_with(struct init *init, bool print)
 {
     struct setup setup;
     struct err err;
     char user[128];
     char owner[128];
-    bool known = pg_conninfo_user(config->source.conninfo, user, sizeof user);
-    bool other = conninfo != NULL && (!pg_conninfo_user(conninfo, owner, sizeof owner) ||
-                                      strcmp(user, owner) != 0);
-    const char *role = known && (other || print) ? user : NULL;
-    if (!setup_plan(config, role, !volatile_sink(config), &setup, &err))
+    const struct config *config = init->config;
+    bool known = pg_conninfo_user(config->source.conninfo, user, sizeof(user));
+    bool other =
+        init->conninfo != NULL &&
+        (!pg_conninfo_user(init->conninfo, owner, sizeof(owner)) || strcmp(user, owner) != 0);
+    bool with_slot = !sink_ops_of(config->sink.kind)->volatile_acks;
+    init->role = known && (other || print) ? user : NULL;
+    if (!setup_plan(config, init->role, with_slot, &setup, &err)) {
         return command_fail(&err);
-    if (print)
-        print_plan(&setup);
-    bool ok = print || (init_database(config, conninfo, &setup, &err) && make_topics(config, &err));
+    }
+    if (print) {
+        print_plan(init, &setup);
+    }
+    bool ok = print || (run_database(init, &setup, &err) && make_topics(init, &err));
     setup_free(&setup);
-    if (!ok)
+    if (!ok) {
         return command_fail(&err);
-    if (!print && role != NULL)
-        printf("note   role %s needs a way to log in: a password (\\password %s in psql), or a line "
-               "in pg_hba.conf\n", role, role);
-    if (!print)
-        printf("done   start the relay: walferry run -c %s\n", config->path);
+    }
+    if (!print) {
+        say_goodbye(init);
+    }
     return 0;
 }
 
@@ -184,10 +257,16 @@ int command_init(const struct arguments *arguments)
     struct config *config;
     bool own = strcmp(arguments->command->name, "init") == 0;
     int status = arguments_config(arguments, &config);
-    if (status != 0)
+    if (status != 0) {
         return status;
-    status = init_with(config, own ? arguments_value(arguments, "--conninfo") : NULL,
-                       own && arguments_value(arguments, "--print-sql") != NULL);
+    }
+    /* Before `run`, standard output may be the sink. */
+    struct init init = {
+        .config = config,
+        .conninfo = own ? arguments_value(arguments, "--conninfo") : NULL,
+        .out = own ? stdout : stderr,
+    };
+    status = init_with(&init, own && arguments_value(arguments, "--print-sql") != NULL);
     config_free(config);
     return status;
 }

@@ -46,7 +46,8 @@ void setup_put_table(struct buf *out, const char *table)
     setup_put_identifier(out, name);
 }
 
-/* Steps point into one buffer, which may move while it grows: offsets first, pointers at the end. */
+/* Steps point into one buffer, which may move while it grows: offsets first, pointers at the end.
+ */
 struct draft {
     struct setup *setup;
     size_t done_at[SETUP_STEPS_MAX];
@@ -65,7 +66,8 @@ static struct setup_step *begin_step(struct draft *draft, const char *label, con
     size_t at = draft->setup->count++;
     struct setup_step *step = &draft->setup->steps[at];
     *step = (struct setup_step){0};
-    snprintf(step->label, sizeof step->label, "%s%s%.100s", label, name[0] == '\0' ? "" : " ", name);
+    snprintf(step->label, sizeof step->label, "%s%s%.100s", label, name[0] == '\0' ? "" : " ",
+             name);
     draft->done_at[at] = NO_TEXT;
     draft->sql_at[at] = NO_TEXT;
     return step;
@@ -101,7 +103,8 @@ static bool wants_outbox(const struct config *config)
 
 static void plan_outbox(struct draft *draft)
 {
-    begin_step(draft, "schema outbox: table event, functions publish and emit", "");
+    begin_step(draft, "schema outbox: table event, functions publish and emit", "")->makes_outbox =
+        true;
     begin_sql(draft);
     buf_put_str(&draft->setup->text, sql_001_outbox);
     end_step(draft);

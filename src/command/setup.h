@@ -2,9 +2,9 @@
 /*
  * setup: what has to stand in the database before a relay can run, as SQL.
  *
- * A plan is a list of steps in the one right order: schema, role, publication, slot. Each says how to
- * see that it is done and how to do it, and is safe to run twice. `walferry init` runs the plan or
- * prints it; the demo runs it too. Text only: nothing here connects.
+ * A plan is a list of steps in the one right order: schema, role, publication, slot. Each says how
+ * to see that it is done and how to do it, and is safe to run twice. `walferry init` runs the plan
+ * or prints it; the demo runs it too. Text only: nothing here connects.
  */
 #pragma once
 
@@ -19,6 +19,7 @@ struct setup_step {
     const char *sql;
     bool makes_slot; /* may have to wait for transactions that are open */
     bool makes_role;
+    bool makes_outbox; /* the schema of sql/001_outbox.sql */
 };
 
 struct setup {
@@ -27,7 +28,8 @@ struct setup {
     struct buf text; /* behind the steps' SQL */
 };
 
-/* `role` is who will relay; NULL when no role is to be made. False: no memory, or too many captures. */
+/* `role` is who will relay; NULL when no role is to be made. False: no memory, or too many
+ * captures. */
 MUST_USE bool setup_plan(const struct config *config, const char *role, bool with_slot,
                          struct setup *ret_setup, struct err *err);
 void setup_free(struct setup *setup);

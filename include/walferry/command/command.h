@@ -36,6 +36,9 @@ struct command {
 /* Ended by a row without a name. */
 extern const struct command commands[];
 
+/* -c and --set, which every command with takes_config understands; ended as above. */
+extern const struct option_spec arguments_shared[];
+
 /* What was given on the command line; strings are borrowed from argv. */
 struct arguments {
     const struct command *command;
@@ -55,6 +58,8 @@ enum arguments_outcome {
     ARGUMENTS_WRONG, /* err: ERR_USAGE with what is near */
 };
 
+/* -h, --help, help */
+bool arguments_is_help(const char *word);
 /* argv[0] is the first word after the command's name. */
 MUST_USE enum arguments_outcome arguments_parse(const struct command *command, int argc,
                                                 char **argv, struct arguments *ret_arguments,
@@ -66,8 +71,6 @@ MUST_USE int arguments_config(const struct arguments *arguments, struct config *
 const char *arguments_value(const struct arguments *arguments, const char *name);
 /* Print to standard error and return its exit status. */
 int command_fail(const struct err *err);
-/* Page of manual walferry(1), in mdoc, from the table. */
-void command_manual(struct buf *out);
 
 int command_run(const struct arguments *arguments);
 int command_check(const struct arguments *arguments);

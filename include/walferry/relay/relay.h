@@ -61,6 +61,9 @@ struct relay_hooks {
     void (*started)(void *context, unsigned http_port);
     /* Asked every turn, at least every 100 ms; true ends the relay as SIGTERM would. */
     bool (*stop)(void *context);
+    /* Called once before relay_run() returns, with the last state; not when the relay could not be
+     * opened. */
+    void (*ended)(void *context, const struct status *status);
     void *context;
 };
 
