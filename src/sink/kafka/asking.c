@@ -52,8 +52,8 @@ void asking_topic(struct producer *self, uint32_t topic, uint64_t now_ns)
     }
     if (first || may_probe(self)) {
         rd_kafka_resp_err_t code =
-            rd_kafka_producev(self->rk, RD_KAFKA_V_RKT(handle),
-                              RD_KAFKA_V_PARTITION(PROBE_PARTITION), RD_KAFKA_V_END);
+            rd_kafka_producev(self->rk, RD_KAFKA_VTYPE_RKT, handle, RD_KAFKA_VTYPE_PARTITION,
+                              PROBE_PARTITION, RD_KAFKA_VTYPE_END);
         if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
             self->probes++;
         } else {

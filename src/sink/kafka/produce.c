@@ -30,13 +30,13 @@ static rd_kafka_resp_err_t enqueue(struct producer *self, rd_kafka_topic_t *topi
     const struct placement *placement = &record->placement;
     int32_t partition = placement->partition < 0 ? RD_KAFKA_PARTITION_UA : placement->partition;
     rd_kafka_headers_t *headers = headers_of(record);
+    /* The typed macros around these are no standard C. */
     rd_kafka_resp_err_t code = rd_kafka_producev(
-        self->rk, RD_KAFKA_V_RKT(topic), RD_KAFKA_V_PARTITION(partition),
-        RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-        RD_KAFKA_V_VALUE(mutable(record->value), record->value.len),
-        RD_KAFKA_V_KEY(mutable(placement->key), placement->key.len),
-        RD_KAFKA_V_TIMESTAMP(record->timestamp_ms), RD_KAFKA_V_OPAQUE((void *)(uintptr_t)tag),
-        RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_END);
+        self->rk, RD_KAFKA_VTYPE_RKT, topic, RD_KAFKA_VTYPE_PARTITION, partition,
+        RD_KAFKA_VTYPE_MSGFLAGS, RD_KAFKA_MSG_F_COPY, RD_KAFKA_VTYPE_VALUE, mutable(record->value),
+        record->value.len, RD_KAFKA_VTYPE_KEY, mutable(placement->key), placement->key.len,
+        RD_KAFKA_VTYPE_TIMESTAMP, record->timestamp_ms, RD_KAFKA_VTYPE_OPAQUE,
+        (void *)(uintptr_t)tag, RD_KAFKA_VTYPE_HEADERS, headers, RD_KAFKA_VTYPE_END);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
         rd_kafka_headers_destroy(headers);
     }
