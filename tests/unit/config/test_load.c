@@ -184,7 +184,9 @@ START_TEST(the_other_sinks)
 }
 END_TEST
 
-START_TEST(a_template_that_needs_no_missing_column_is_good)
+#define NAME_63 "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijk"
+
+START_TEST(what_just_fits_is_good)
 {
     static const char *const texts[] = {
         HEAD SINK "capture:\n  - {outbox: a.b, preset: open_outbox}\n"
@@ -194,6 +196,10 @@ START_TEST(a_template_that_needs_no_missing_column_is_good)
                   "route: {rules: [{topic: 'all'}]}\n",
         HEAD SINK "capture:\n  - {outbox: a.b, preset: goharvest}\n",
         HEAD SINK "capture:\n  - messages: m\nroute: {topic: '${key}'}\n",
+        GOOD "source: {publication: " NAME_63 ", slot: " NAME_63 "}\n",
+        HEAD SINK "capture:\n  - outbox: " NAME_63 "." NAME_63 "\n",
+        "version: 1\nname: abcdefghijklmnopqrstuvwxyz0123456789_bcd\n" CAPTURE SINK,
+        GOOD "envelope: {source: '${A:-${A:-${A:-${A:-${A:-${A:-${A:-${A:-x}}}}}}}}'}\n",
         "\xEF\xBB\xBF" GOOD,
         "%YAML 1.1\n---\n" GOOD "...\n",
     };
@@ -348,7 +354,7 @@ static Suite *suite_of_load(void)
     tcase_add_test(cases, every_key_of_source_capture_and_route_lands);
     tcase_add_test(cases, every_key_of_the_rest_lands);
     tcase_add_test(cases, the_other_sinks);
-    tcase_add_test(cases, a_template_that_needs_no_missing_column_is_good);
+    tcase_add_test(cases, what_just_fits_is_good);
     tcase_add_test(cases, the_state_directory_of_the_unit_is_taken);
     tcase_add_test(cases, set_overrides_in_order);
     tcase_add_test(cases, a_file_is_read);

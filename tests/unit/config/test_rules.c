@@ -144,7 +144,7 @@ static const struct bad_case contradiction_cases[] = {
     {GOOD "route:\n  rules:\n  - drop: false\n", ERR_CONFIG_MISSING, ":10:5", "does not say",
      "drop: true", NULL},
     {GOOD "route:\n  rules:\n  - topic: x\n  - when: {id: a}\n    drop: true\n",
-     ERR_CONFIG_CONTRADICTION, ":11:5", "never reached: rule 1", "`when`", NULL},
+     ERR_CONFIG_CONTRADICTION, ":11:5", "never reached: rule 1", "give rule 1 a `when`", NULL},
     {HEAD CAPTURE "sink:\n  stdout: {}\n  file: {path: a}\n", ERR_CONFIG_CONTRADICTION, ":7:3",
      "two sinks, `stdout` and `file`", "keep one", NULL},
     {HEAD CAPTURE "sink:\n  stdout: {}\n  topics: {max: 5}\n", ERR_CONFIG_CONTRADICTION, ":7:3",
