@@ -15,7 +15,7 @@ static const char *const look_sql =
     "   WHERE pubname NOT LIKE 'walferry\\_demo\\_%' AND (puballtables OR EXISTS"
     "    (SELECT FROM pg_publication_tables AS t WHERE t.pubname = p.pubname"
     "        AND schemaname = 'outbox' AND tablename = 'event'))),"
-    " current_setting('server_version')";
+    " split_part(current_setting('server_version'), ' ', 1)";
 
 static bool open_pg(const struct config *config, struct pg **ret_pg, struct err *err)
 {

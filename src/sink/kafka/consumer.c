@@ -13,8 +13,10 @@
 #include "walferry/sink/kafka.h"
 
 #define DISCOVER_INTERVAL_NS NS_PER_S
-#define DISCOVER_TIMEOUT_MS  5000
-#define RETRY_MS             200
+/* Until the first topic is found. */
+#define DISCOVER_EAGER_NS   (100 * NS_PER_MS)
+#define DISCOVER_TIMEOUT_MS 5000
+#define RETRY_MS            200
 
 struct kafka_consumer {
     rd_kafka_t *rk;
@@ -61,6 +63,12 @@ bool kafka_consumer_new(const struct sink_opts *opts, const char *const *topics,
     for (size_t i = 0; i < ARRAY_LEN(settings); i++) {
         rd_kafka_conf_res_t result =
             rd_kafka_conf_set(conf, settings[i][0], settings[i][1], reason, sizeof(reason));
+        ASSERT(result == RD_KAFKA_CONF_OK);
+    }
+    if (opts->mock) {
+        /* The cluster in a box answers an empty fetch when its time is over, whatever comes. */
+        rd_kafka_conf_res_t result =
+            rd_kafka_conf_set(conf, "fetch.wait.max.ms", "5", reason, sizeof(reason));
         ASSERT(result == RD_KAFKA_CONF_OK);
     }
     rd_kafka_conf_set_log_cb(conf, quiet);
@@ -146,7 +154,8 @@ static bool discover(struct kafka_consumer *consumer, struct err *err)
     if (now_ns < consumer->discover_ns) {
         return true;
     }
-    consumer->discover_ns = now_ns + DISCOVER_INTERVAL_NS;
+    consumer->discover_ns =
+        now_ns + (consumer->assigned->cnt == 0 ? DISCOVER_EAGER_NS : DISCOVER_INTERVAL_NS);
     const struct rd_kafka_metadata *metadata;
     rd_kafka_resp_err_t code =
         rd_kafka_metadata(consumer->rk, 1, NULL, &metadata, DISCOVER_TIMEOUT_MS);
