@@ -95,7 +95,7 @@ bool capture_new(const struct capture_entry *entries, size_t count, struct captu
     if (capture == NULL || capture->entries == NULL || capture->outboxes == NULL) {
         capture_free(capture);
         discard(err_set(err, ERR_MEMORY, "no memory for %zu capture entries", count));
-        return err_hint(err, "raise the memory limit of the process");
+        return err_hint(err, "raise the memory limit of the process (MemoryMax= of its unit)");
     }
     memcpy(capture->entries, entries, count * sizeof(*entries));
     if (!init_entries(capture, err)) {

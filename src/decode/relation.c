@@ -29,11 +29,9 @@ static size_t probe(const struct relation_cache *cache, uint32_t oid)
 
 void relation_cache_clear(struct relation_cache *cache)
 {
-    if (cache->count == 0)
-        return;
-    for (size_t i = 0; i < RELATION_SLOTS; i++) {
-        free(cache->slots[i]);
-        cache->slots[i] = NULL;
+    for (size_t i = 0; i < cache->count; i++) {
+        free(cache->slots[cache->used[i]]);
+        cache->slots[cache->used[i]] = NULL;
     }
     cache->count = 0;
 }
@@ -160,11 +158,13 @@ bool relation_cache_read(struct relation_cache *cache, struct reader *reader,
         return err_set(err, ERR_PROTOCOL, "more than %d relations in one session",
                        PGOUTPUT_RELATIONS_MAX);
     struct relation *relation = build(&draft, reader);
-    if (relation == NULL)
-        return err_set(err, ERR_MEMORY, "no memory for a relation of %u columns",
-                       draft.column_count);
+    if (relation == NULL) {
+        discard(
+            err_set(err, ERR_MEMORY, "no memory for a relation of %u columns", draft.column_count));
+        return err_hint(err, "raise the memory limit of the process (MemoryMax= of its unit)");
+    }
     if (cache->slots[slot] == NULL)
-        cache->count++;
+        cache->used[cache->count++] = (uint16_t)slot;
     free(cache->slots[slot]);
     cache->slots[slot] = relation;
     *ret_relation = relation;

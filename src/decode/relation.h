@@ -14,10 +14,12 @@
 
 /* A power of two, so well above the most entries that probing stays short. */
 #define RELATION_SLOTS 16384
+_Static_assert(RELATION_SLOTS - 1 <= UINT16_MAX, "a slot fits its type");
 _Static_assert(RELATION_SLOTS / 3 * 2 > PGOUTPUT_RELATIONS_MAX, "a third of the slots stays free");
 
 struct relation_cache {
     struct relation *slots[RELATION_SLOTS];
+    uint16_t used[PGOUTPUT_RELATIONS_MAX]; /* the slots that are taken, so that clearing is cheap */
     size_t count;
 };
 
