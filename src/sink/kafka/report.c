@@ -50,6 +50,14 @@ static void note(struct producer *self, const rd_kafka_message_t *message)
     }
 }
 
+/* Make the descriptor readable: there is more, or a record that was held can go now. */
+static void wake(const struct producer *self)
+{
+    const uint64_t one = 1;
+    ssize_t written = write(self->event_fd, &one, sizeof(one));
+    (void)written; /* a full counter is readable as well */
+}
+
 static void probe_answered(struct producer *self, const rd_kafka_message_t *message)
 {
     ASSERT(self->probes > 0);
@@ -61,6 +69,7 @@ static void probe_answered(struct producer *self, const rd_kafka_message_t *mess
     }
     if (topic != NAMES_NONE) {
         asking_probed(self, topic, message->err, clock_mono_ns());
+        wake(self);
     }
 }
 
@@ -125,6 +134,7 @@ static void on_event(struct producer *self, rd_kafka_event_t *event)
         break;
     case RD_KAFKA_EVENT_CREATETOPICS_RESULT:
         asking_created(self, event, clock_mono_ns());
+        wake(self);
         break;
     case RD_KAFKA_EVENT_LISTCONSUMERGROUPS_RESULT:
         asking_pinged(self, event);
@@ -157,8 +167,6 @@ size_t report_collect(struct producer *self, struct sink_report *reports, size_t
         self->event = NULL;
     }
     /* librdkafka signals only when its queue was empty: keep the descriptor readable ourselves. */
-    const uint64_t more = 1;
-    drained = write(self->event_fd, &more, sizeof(more));
-    (void)drained;
+    wake(self);
     return n;
 }
