@@ -16,7 +16,7 @@
 #define POLL_MS    100
 #define PACE_NS    (300 * NS_PER_MS)
 /* With a number of orders to write, so many may be on their way at once. */
-#define EAGER_WINDOW 16
+#define EAGER_WINDOW 64
 /* Orders go through their steps side by side. */
 #define ORDERS_ABREAST 3
 /* Events that did not come back for so long will not. */
