@@ -9,8 +9,9 @@
 
 #include "walferry/base/buf.h"
 
-/* walferry(1), walferry-errors(7). */
+/* walferry(1), walferry.yaml(5), walferry-errors(7). */
 void command_manual(struct buf *out);
+void config_page(struct buf *out);
 void errors_manual(struct buf *out);
 /* Tables of exit statuses and metrics. */
 void exits_markdown(struct buf *out);

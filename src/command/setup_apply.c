@@ -35,6 +35,11 @@ static bool explain(const struct setup_step *step, struct err *err)
     if (err->hint[0] != '\0' && err->code != ERR_PG_PERMISSION) {
         return false;
     }
+    if (err->code == ERR_PG_PERMISSION && step->makes_role) {
+        return err_hint(err, "have a superuser run: CREATE ROLE ... LOGIN REPLICATION;  then run "
+                             "init again. Or: walferry init -c FILE --conninfo \"dbname=... "
+                             "user=SUPERUSER\"");
+    }
     if (err->code == ERR_PG_PERMISSION) {
         return err_hint(err, "run init once as the owner of the tables, or a superuser: walferry "
                              "init -c FILE --conninfo \"dbname=... user=OWNER\"; --print-sql shows "

@@ -118,11 +118,19 @@ static double oldest_age(const struct relay *relay)
     return age > 0 ? (double)age / 1e6 : 0;
 }
 
+/* The server remembers the confirmations of earlier sessions and processes. */
+static struct lsn confirmed_lsn(const struct relay *relay)
+{
+    return lsn_max(source_confirmed(relay->source),
+                   lsn_max(source_facts(relay->source)->slot.confirmed_flush,
+                           monitor_facts(relay->monitor)->slot.confirmed_flush));
+}
+
 static uint64_t lag_bytes(const struct relay *relay)
 {
     struct lsn end = lsn_max(monitor_facts(relay->monitor)->current,
                              lsn_max(source_wal_end(relay->source), relay->received));
-    struct lsn confirmed = source_confirmed(relay->source);
+    struct lsn confirmed = confirmed_lsn(relay);
     return lsn_is_none(confirmed) ? 0 : lsn_distance(confirmed, end);
 }
 
@@ -146,7 +154,7 @@ void health_refresh(void *context)
     metrics_set(metrics, METRIC_IN_FLIGHT_BYTES,
                 relay->ledger == NULL ? 0 : (double)ledger_bytes(relay->ledger));
     metrics_set(metrics, METRIC_OLDEST_AGE, oldest_age(relay));
-    metrics_set(metrics, METRIC_CONFIRMED_LSN, (double)source_confirmed(relay->source).value);
+    metrics_set(metrics, METRIC_CONFIRMED_LSN, (double)confirmed_lsn(relay).value);
     metrics_set(metrics, METRIC_REPLICATION_LAG, (double)lag_bytes(relay));
     metrics_set(metrics, METRIC_SLOT_RETAINED, (double)facts->retained_bytes);
     metrics_set(metrics, METRIC_SLOT_SAFE,
@@ -192,7 +200,7 @@ static void fill_positions(const struct relay *relay, struct status *status)
     status->published = relay->ledger == NULL ? relay->durable : ledger_published(relay->ledger);
     status->received = lsn_max(relay->received, status->published);
     status->durable = relay->durable;
-    status->confirmed = source_confirmed(relay->source);
+    status->confirmed = confirmed_lsn(relay);
     status->lag_bytes = lag_bytes(relay);
     status->lag_seconds = oldest_age(relay);
     status->slot_known = facts->known && facts->slot.exists;

@@ -21,7 +21,7 @@ static const struct document {
 } documents[] = {
     {"walferry.1", command_manual},
     {"walferry-errors.7", errors_manual},
-    {"walferry.yaml.5", config_manual},
+    {"walferry.yaml.5", config_page},
     {"walferry.reference.yaml", config_reference},
     {"walferry.schema.json", config_json_schema},
     {"exits", exits_markdown},
