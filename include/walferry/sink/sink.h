@@ -29,7 +29,7 @@ struct property {
 /* Filled by the configuration; strings are borrowed and outlive the sink. */
 struct sink_opts {
     enum sink_kind kind;
-    const char *pipeline; /* the default client.id is walferry-<pipeline> */
+    const char *pipeline;              /* the default client.id is walferry-<pipeline> */
     const struct property *properties; /* kafka: librdkafka's, by their own names */
     size_t property_count;
     bool topics_create;
@@ -38,8 +38,8 @@ struct sink_opts {
     uint32_t topics_max;
     uint64_t topics_wait_ms;
     const char *dead_letter_topic; /* does not count against topics_max */
-    const char *path; /* file */
-    bool mock;        /* kafka: the cluster is a kafka_mock (kafka.h), which knows no admin requests */
+    const char *path;              /* file */
+    bool mock; /* kafka: the cluster is a kafka_mock (kafka.h), which knows no admin requests */
     uint32_t max_records; /* in flight, the ledger's limits: sizes internal queues above them */
     uint64_t max_bytes;
 };
@@ -70,10 +70,10 @@ struct sink_report {
 /* For metrics and /status. */
 struct sink_state {
     bool connected;
-    char detail[256];         /* what it waits for, or the last trouble; "" */
-    uint64_t retries;         /* errors that passed inside the sink so far */
-    uint32_t topics;          /* known by now */
-    const char *library;      /* "librdkafka 2.0.2"; static */
+    char detail[256];    /* what it waits for, or the last trouble; "" */
+    uint64_t retries;    /* errors that passed inside the sink so far */
+    uint32_t topics;     /* known by now */
+    const char *library; /* "librdkafka 2.0.2"; static */
 };
 
 struct sink;
@@ -84,12 +84,13 @@ struct sink_ops {
     void (*close)(struct sink *sink);
     /* Readable when collect() has something; -1: none, collect() after every submit. */
     int (*fd)(const struct sink *sink);
-    /* *ret_topic: a small number for the topic, for metrics; see topic_name(). Written when TAKEN. */
+    /* *ret_topic: a small number for the topic, for metrics; see topic_name(). Written when TAKEN.
+     */
     enum sink_result (*submit)(struct sink *sink, const struct record *record, uint64_t tag,
                                uint32_t *ret_topic, struct err *err);
     size_t (*collect)(struct sink *sink, struct sink_report *reports, size_t max);
-    /* Housekeeping, called about every 100 ms and after SINK_BUSY: topic creation, connection state.
-     * False: like SINK_FAIL. */
+    /* Housekeeping, called about every 100 ms and after SINK_BUSY: topic creation, connection
+     * state. False: like SINK_FAIL. */
     MUST_USE bool (*tick)(struct sink *sink, uint64_t now_ns, struct err *err);
     /* Drop everything in flight and start anew; no old tag is ever reported again. */
     MUST_USE bool (*reset)(struct sink *sink, struct err *err);
@@ -109,8 +110,8 @@ struct sink {
 const struct sink_ops *sink_ops_of(enum sink_kind kind);
 /* One record as one line of JSON, as the stdout and file sinks write it, with its newline:
  * {"topic":..,"partition":..,"key":..,"timestamp":..,"headers":{..},"value":..}. Key, value and the
- * values of headers are strings when they are UTF-8, else the member's name gets the ending _base64;
- * null when absent. The partition is null when the partitioner would choose it. */
+ * values of headers are strings when they are UTF-8, else the member's name gets the ending
+ * _base64; null when absent. The partition is null when the partitioner would choose it. */
 void sink_render_line(const struct record *record, struct buf *out);
 /* Check properties without opening anything: for `walferry check`. `*ret_index` is the property at
  * fault. */
