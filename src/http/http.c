@@ -39,6 +39,7 @@ struct http {
     struct http_source source;
     uint64_t now_ns; /* of the turn */
     struct guest guests[CONNECTIONS_MAX];
+    unsigned guest_count;
     struct status status;
     struct buf out;
 };
@@ -217,6 +218,7 @@ static void greet(struct http *http, struct MHD_Connection *connection, void **g
         if (guest->fd < 0) {
             *guest = (struct guest){info->connect_fd, http->now_ns + CONNECTION_NS, false};
             *guest_context = guest;
+            http->guest_count++;
             return;
         }
     }
@@ -226,11 +228,13 @@ static void greet(struct http *http, struct MHD_Connection *connection, void **g
 static void notify(void *context, struct MHD_Connection *connection, void **guest_context,
                    enum MHD_ConnectionNotificationCode code)
 {
+    struct http *http = context;
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-        greet(context, connection, guest_context);
+        greet(http, connection, guest_context);
     } else if (*guest_context != NULL) {
         struct guest *guest = *guest_context;
         guest->fd = -1;
+        http->guest_count--;
         *guest_context = NULL;
     }
 }
@@ -330,10 +334,15 @@ void http_turn(struct http *http, uint64_t now_ns)
 {
     http->now_ns = now_ns;
     cut_late_guests(http);
-    int runs = 0;
-    do
+    bool again = true;
+    for (int runs = 0; again && runs < RUNS_IN_A_TURN; runs++) {
+        unsigned before = http->guest_count;
         (void)MHD_run(http->daemon);
-    while (++runs < RUNS_IN_A_TURN && wants_to_run(http));
+        /* With all places taken the library stops watching for guests, and takes that up again no
+         * sooner than with the run after the one in which a place became free. */
+        bool room_again = before == CONNECTIONS_MAX && http->guest_count < before;
+        again = room_again || wants_to_run(http);
+    }
 }
 
 uint64_t http_deadline(const struct http *http)

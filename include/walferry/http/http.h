@@ -4,8 +4,10 @@
  *
  * The only module that knows libmicrohttpd, driven through its epoll descriptor from the relay's
  * loop: a request is answered from a snapshot that the relay fills, so nothing here can hold up
- * the data. GET and HEAD only; at most 32 connections, 8 KiB of request head, 10 s for a
- * connection. Paths: / /metrics /livez /readyz /healthz /status.
+ * the data. GET and HEAD only; at most 32 connections (one more waits), one request and 16 KiB of
+ * memory for each, closed after 5 s of silence and after 10 s in any case.
+ * Paths: / /metrics /livez /readyz /healthz /status. Text of a snapshot may come from anywhere: it
+ * is escaped for each format.
  */
 #pragma once
 
@@ -83,14 +85,17 @@ struct http_source {
 
 struct http;
 
-/* "HOST:PORT", IPv4, IPv6 in brackets, or a name. */
+/* "HOST:PORT", IPv4, IPv6 in brackets, or a name; it is not looked up. False: ERR_HTTP_LISTEN. */
 MUST_USE bool http_listen_check(const char *listen, struct err *err);
+/* False: ERR_HTTP_LISTEN. */
 MUST_USE bool http_open(const struct http_opts *opts, const struct http_source *source,
                         struct http **ret_http, struct err *err);
 void http_close(struct http *http);
 int http_fd(const struct http *http);
-/* Serve what is ready; never blocks. */
+/* Serve what is ready; never blocks. Call it when http_fd() is readable, at http_deadline(), and as
+ * often as it pleases beside. */
 void http_turn(struct http *http, uint64_t now_ns);
+/* Monotonic; UINT64_MAX: nothing is due. */
 uint64_t http_deadline(const struct http *http);
 /* The port in use. */
 unsigned http_port(const struct http *http);
