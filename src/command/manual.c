@@ -144,7 +144,10 @@ void command_manual(struct buf *out)
     buf_put_str(out, ".Sh SIGNALS\n");
     put_text(out,
              "SIGTERM and SIGINT finish the transaction in hand and what is in flight, save the "
-             "checkpoint, confirm it and end; a second one ends at once.");
+             "checkpoint, confirm it and end; a second one ends at once. SIGHUP reads the "
+             "configuration anew: log.level, log.format, checkpoint.interval and "
+             "delivery.drain_timeout are applied, other changes are named and wait for a "
+             "restart, and a file that is not in order changes nothing.");
     put_exits(out);
     buf_put_str(out, ".Sh SEE ALSO\n.Xr walferry.yaml 5 ,\n.Xr walferry-errors 7\n");
 }

@@ -38,7 +38,8 @@ const struct command commands[] = {
         .synopsis = "-c FILE [--init] [--set KEY=VALUE]...",
         .summary = "relay events, in the foreground, until a signal comes",
         .help = "Follows the replication slot and publishes what it captures. SIGTERM and SIGINT "
-                "finish what is in flight, save the checkpoint and end; a second one ends at once.\n"
+                "finish what is in flight, save the checkpoint and end; a second one ends at once. "
+                "SIGHUP reloads what can be reloaded and names what needs a restart.\n"
                 "\n"
                 "Example: walferry run -c /etc/walferry/orders.yaml",
         .takes_config = true,
@@ -73,11 +74,12 @@ const struct command commands[] = {
         .name = "demo",
         .synopsis = "[--kafka HOST:PORT] [--conninfo CONNINFO] [--count N]",
         .summary = "see it work: a private PostgreSQL, a Kafka in the process, sample orders",
-        .help = "Starts a throw-away PostgreSQL from the installed server and the Kafka cluster that "
-                "librdkafka carries, makes the outbox, writes sample orders, relays them, reads them "
-                "back and prints them. Nothing is left behind.\n"
-                "\n"
-                "Example: walferry demo --count 5",
+        .help =
+            "Starts a throw-away PostgreSQL from the installed server and the Kafka cluster that "
+            "librdkafka carries, makes the outbox, writes sample orders, relays them, reads them "
+            "back and prints them. Nothing is left behind.\n"
+            "\n"
+            "Example: walferry demo --count 5",
         .options = demo_options,
         .run = command_demo,
     },

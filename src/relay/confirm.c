@@ -74,7 +74,7 @@ bool confirm_turn(struct relay *relay, bool force)
         return false;
     }
     made_durable(relay, &next);
-    relay->next_save_ns = relay->now_ns + relay->config->checkpoint_interval_ms * NS_PER_MS;
+    relay->next_save_ns = relay->now_ns + relay->checkpoint_interval_ms * NS_PER_MS;
     source_confirm(relay->source, relay->durable, force);
     return true;
 }

@@ -31,7 +31,7 @@ static void begin_drain(struct relay *relay, const char *why)
     log_info("draining", F_STR("because", why));
     notify_send("STOPPING=1");
     relay->draining = true;
-    relay->drain_deadline_ns = relay->now_ns + relay->config->delivery.drain_timeout_ms * NS_PER_MS;
+    relay->drain_deadline_ns = relay->now_ns + relay->drain_timeout_ms * NS_PER_MS;
 }
 
 void relay_halt(struct relay *relay, const struct err *err)
@@ -160,8 +160,7 @@ static void take_signals(struct relay *relay)
 {
     for (int signal = loop_signal(&relay->loop); signal != 0; signal = loop_signal(&relay->loop)) {
         if (signal == SIGHUP) {
-            log_warn("reloading is not available in this version: restart to apply changes",
-                     F_STR("signal", "SIGHUP"));
+            reload(relay);
         } else if (relay->draining) {
             struct err err;
             discard(err_set(&err, ERR_INTERRUPTED, "stopped at once by a second signal"));
@@ -213,14 +212,19 @@ static void pull(struct relay *relay)
     relay->more = !relay->stop;
 }
 
+/* Somebody wants to be asked whether to go on. */
+static bool asked(const struct relay *relay)
+{
+    return relay->hooks != NULL && relay->hooks->stop != NULL;
+}
+
 static void tick(struct relay *relay)
 {
     struct err err;
     if (relay->now_ns < relay->next_tick_ns && !relay->sink_busy)
         return;
     bool busy = relay->sink_busy || (relay->ledger != NULL && ledger_records(relay->ledger) > 0);
-    relay->next_tick_ns =
-        relay->now_ns + (busy || relay->hooks != NULL ? TICK_BUSY_NS : TICK_IDLE_NS);
+    relay->next_tick_ns = relay->now_ns + (busy || asked(relay) ? TICK_BUSY_NS : TICK_IDLE_NS);
     if (!relay->sink->ops->tick(relay->sink, relay->now_ns, &err))
         delivery_failed(relay, &err);
     if (relay->now_ns >= relay->next_watchdog_ns) {
@@ -331,7 +335,12 @@ static void tell_end(struct relay *relay)
 
 int relay_run(const struct config *config, const struct relay_hooks *hooks)
 {
-    struct relay relay = {.config = config, .hooks = hooks};
+    struct relay relay = {
+        .config = config,
+        .hooks = hooks,
+        .checkpoint_interval_ms = config->checkpoint_interval_ms,
+        .drain_timeout_ms = config->delivery.drain_timeout_ms,
+    };
     char server[256];
     struct err err;
     relay.started_at_us = clock_wall_us();

@@ -87,6 +87,9 @@ struct relay {
     bool has_checkpoint;
     bool checkpoint_previous; /* the newest generation could not be read */
     struct lsn durable; /* what may be confirmed */
+    /* What a reload may change; the rest of the configuration is fixed. */
+    uint64_t checkpoint_interval_ms;
+    uint64_t drain_timeout_ms;
     uint64_t next_save_ns;
     uint64_t save_retry_ns; /* after a failed save: nothing is pulled until one works */
     bool save_failed;
@@ -193,6 +196,9 @@ uint32_t health_topic(struct relay *relay, uint32_t sink_topic);
 void relay_fail(struct relay *relay, const struct err *err);
 /* Read no more, wait for what is in flight, then end with this error. */
 void relay_halt(struct relay *relay, const struct err *err);
+
+/* reload.c: SIGHUP. */
+void reload(struct relay *relay);
 
 /* notify.c: tell systemd, if it listens. */
 void notify_send(const char *message);

@@ -45,6 +45,9 @@
  * Before any row is read, the guards (source/guard.h) prove that server, slot, timeline and
  * checkpoint belong together; the server itself would accept any position, and lose rows in silence.
  *
+ * SIGHUP loads the configuration anew, whole. What is wrong is said and changes nothing; what can be
+ * changed while running is applied, and every other difference is named and waits for a restart.
+ *
  * States: starting, standby (another session holds the slot), streaming, blocked (something must
  * change outside: the reason says what), draining (after SIGTERM: the transaction in hand is
  * finished, records in flight are awaited, the checkpoint is saved, the server gets its last
@@ -64,6 +67,9 @@ struct relay_hooks {
     /* Called once before relay_run() returns, with the last state; not when the relay could not be
      * opened. */
     void (*ended)(void *context, const struct status *status);
+    /* SIGHUP: load the configuration anew. NULL when it is not in order; the hook has said why, and
+     * the relay goes on with the old one. The relay frees what it is given. */
+    struct config *(*reload)(void *context);
     void *context;
 };
 
