@@ -8,7 +8,7 @@
 
 #include "test.h"
 
-#define SEEDS      3000
+#define SEEDS      2000
 #define STEPS      160
 #define RECORD_MAX (STEPS + 1)
 
