@@ -121,6 +121,14 @@ START_TEST(an_empty_transaction_moves_the_prefix_or_the_newest_entry)
     ack(ledger, a);
     ck_published(ledger, 210);
     ck_assert_uint_eq(ledger_finished(ledger), 1);
+    /* The end is raised, never lowered. */
+    begin(ledger, 300);
+    uint64_t b = record(ledger, 300, 1);
+    commit(ledger, 390);
+    begin(ledger, 350);
+    commit(ledger, 360);
+    ack(ledger, b);
+    ck_published(ledger, 390);
     ledger_free(ledger);
 }
 END_TEST

@@ -167,6 +167,7 @@ START_TEST(hostile_text_stays_text_on_the_page)
     }
     ck_assert_uint_eq(count_of(page, "<table>"), count_of(page, "</table>"));
     ck_assert_uint_ge(count_of(page, "&lt;script&gt;alert(&#39;x&#39;)"), 40);
+    ck_assert_uint_ge(count_of(page, "&lt;/script&gt;&amp;&quot;\\"), 40);
 }
 END_TEST
 

@@ -98,6 +98,14 @@ static bool turn_if_asked(int timeout_ms)
     return true;
 }
 
+/* Turns until nothing is left to do: a few, not as many as fit into the library's own timeout. */
+static void settle(void)
+{
+    int turns = 0;
+    while (turn_if_asked(0))
+        ck_assert_int_lt(turns++, 20);
+}
+
 /* Everything until the peer closes, as text. */
 static const char *listen_to(int fd)
 {
@@ -354,9 +362,8 @@ START_TEST(a_slow_sender_is_cut)
     now_ns = START_NS + 10 * NS_PER_S;
     say(fd, "P");
     http_turn(http, now_ns);
-    ck_assert_str_eq(listen_to(fd), "");
-    while (turn_if_asked(0))
-        continue;
+    settle();
+    ck_assert(!is_open(fd));
     ck_assert(http_deadline(http) == UINT64_MAX);
     ck_assert_int_eq(close(fd), 0);
 }
@@ -391,13 +398,11 @@ START_TEST(a_slow_reader_is_cut)
     int fd = client_with(2048);
     say(fd, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
     ck_assert(turn_if_asked(PATIENCE_MS));
-    while (turn_if_asked(0))
-        continue;
+    settle();
     ck_assert(http_deadline(http) != UINT64_MAX);
     now_ns += 10 * NS_PER_S;
     http_turn(http, now_ns);
-    while (turn_if_asked(0))
-        continue;
+    settle();
     ck_assert(http_deadline(http) == UINT64_MAX);
     ck_assert_uint_lt(strlen(listen_to(fd)), 280000);
     ck_assert_int_eq(close(fd), 0);
@@ -427,14 +432,14 @@ START_TEST(one_connection_more_waits)
     /* The first ones have had their time. */
     now_ns += 10 * NS_PER_S;
     http_turn(http, now_ns);
+    settle();
     ck_assert_int_eq(status_of(listen_to(fd)), 200);
     ck_assert_int_eq(close(fd), 0);
     for (size_t i = 0; i < CONNECTIONS; i++) {
         ck_assert(!is_open(fds[i]));
         ck_assert_int_eq(close(fds[i]), 0);
     }
-    while (turn_if_asked(0))
-        continue;
+    settle();
     ck_assert(http_deadline(http) == UINT64_MAX);
 }
 END_TEST
@@ -469,8 +474,7 @@ START_TEST(closing_with_guests_is_clean)
     int asking = client();
     say(asking, "GET /metr");
     ck_assert(turn_if_asked(PATIENCE_MS));
-    while (turn_if_asked(0))
-        continue;
+    settle();
     http_close(http);
     http = NULL;
     ck_assert_int_eq(close(idle), 0);
