@@ -110,12 +110,12 @@ static void previous_err(struct file_store *file, enum generation current, struc
 
 static bool unreadable_err(struct file_store *file, struct err *err)
 {
-    return err_hint(
-        err,
-        "restore '%s/%s' from a backup; or, after making sure by `walferry verify` that "
-        "no event is missing, move the files away and start again: the relay then "
-        "goes on at the slot's own position, with duplicates",
-        file->path, file->current);
+    return err_hint(err,
+                    "restore '%s/%s' from a backup; or, after making sure that no event is "
+                    "missing (compare the topics with the table), move the files away and start "
+                    "again: the relay then "
+                    "goes on at the slot's own position, with duplicates",
+                    file->path, file->current);
 }
 
 static enum checkpoint_found file_load(struct checkpoint_store *store,

@@ -7,8 +7,8 @@
 /* How to go on after a gap, on purpose and with open eyes. */
 #define HINT_ACCEPT                                                                                \
     "to go on although events may be missing: remove the files %s.checkpoint and "                 \
-    "%s.checkpoint.previous from the checkpoint directory, run walferry init -c FILE, and send "   \
-    "again what stands in the table with walferry replay -c FILE --from T"
+    "%s.checkpoint.previous from the checkpoint directory and run walferry init -c FILE, which "   \
+    "says how to send again the rows that still stand in the table"
 #define HINT_LOOK "look: SELECT * FROM pg_replication_slots WHERE slot_name = '%s'; "
 
 /* Each check decides, or passes on to the next with GUARD_START. */
@@ -171,8 +171,8 @@ static enum guard_verdict check_slot_lost(const struct guard_input *input, struc
     err_where(err, "database %s", input->facts->database);
     err_hint(err,
              HINT_LOOK "raise max_slot_wal_keep_size; " HINT_ACCEPT
-                       " (drop the old slot first: walferry slot drop -c FILE)",
-             input->slot, input->pipeline, input->pipeline);
+                       " (drop the old slot first: SELECT pg_drop_replication_slot('%s'))",
+             input->slot, input->pipeline, input->pipeline, input->slot);
     return GUARD_REFUSE;
 }
 
@@ -183,10 +183,12 @@ static enum guard_verdict check_publication(const struct guard_input *input, str
         err_set(err, ERR_PUBLICATION_ABSENT, "the publication %s does not exist",
                 input->publication);
         err_where(err, "database %s", facts->database);
-        err_hint(err,
-                 "the slot %s is older than any publication made now, so drop it (walferry "
-                 "slot drop -c FILE) and run walferry init -c FILE, which makes both in order",
-                 input->slot);
+        err_hint(
+            err,
+            "the slot is older than any publication made now, so drop it (SELECT "
+            "pg_drop_replication_slot('%s')) and run walferry init -c FILE, which makes both in "
+            "order",
+            input->slot);
         return GUARD_REFUSE;
     }
     if (!facts->publication_exists) {
@@ -196,9 +198,9 @@ static enum guard_verdict check_publication(const struct guard_input *input, str
                 input->publication, lsn_format(input->checkpoint->lsn).text);
         err_where(err, "database %s", facts->database);
         err_hint(err,
-                 "made again it does not count at positions before that. Drop the slot (walferry "
-                 "slot drop -c FILE); " HINT_ACCEPT,
-                 input->pipeline, input->pipeline);
+                 "made again it does not count at positions before that. Drop the slot (SELECT "
+                 "pg_drop_replication_slot('%s')); " HINT_ACCEPT,
+                 input->slot, input->pipeline, input->pipeline);
         return GUARD_REFUSE;
     }
     if (!facts->publication_inserts) {
@@ -226,8 +228,8 @@ static enum guard_verdict diverged(const struct guard_input *input, const char *
     err_where(err, "slot %s", input->slot);
     err_hint(err,
              "connect to the server that went on from the checkpoint. If this one is the new "
-             "primary, events of the lost branch are in Kafka already; compare with walferry "
-             "verify -c FILE. " HINT_ACCEPT,
+             "primary, events of the lost branch are in Kafka already: compare the topics with "
+             "the table. " HINT_ACCEPT,
              input->pipeline, input->pipeline);
     return GUARD_REFUSE;
 }

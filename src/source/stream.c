@@ -28,11 +28,11 @@ static bool publication_missing(const struct source *source, const char *text, s
     return err_hint(
         err,
         "the publication must exist at the position being decoded; made again later it does not "
-        "count there. What was committed since has to be skipped on purpose: walferry slot drop -c "
-        "FILE, remove the files %s.checkpoint and %s.checkpoint.previous from the checkpoint "
-        "directory, walferry init -c FILE (makes publication and slot in order), and send again "
-        "what stands in the table with walferry replay -c FILE --from T",
-        opts->pipeline, opts->pipeline);
+        "count there. What was committed since has to be skipped on purpose: SELECT "
+        "pg_drop_replication_slot('%s'); remove the files %s.checkpoint and %s.checkpoint.previous "
+        "from the checkpoint directory; walferry init -c FILE makes publication and slot in order "
+        "and says how to send again the rows that still stand in the table",
+        opts->slot, opts->pipeline, opts->pipeline);
 }
 
 /* The server's text may be in any language; the number in it is not. */
@@ -54,10 +54,14 @@ static void poisoned(const struct source *source, enum err_code code, struct err
     err->code = code;
     struct lsn_text at = lsn_format(lsn_max(source->sent, source->feedback.received));
     err_where(err, "slot %s, in the transaction after %s", source->opts.slot, at.text);
-    err_hint(err,
-             "the server cannot send this row and never will; find it (SELECT * FROM the table "
-             "ORDER BY occurred_at DESC), mend or remove what is left of it, and pass it on "
-             "purpose with: walferry slot advance -c FILE");
+    err_hint(
+        err,
+        "the server cannot send this row and never will; find it (SELECT * FROM the table "
+        "ORDER BY occurred_at DESC), mend or remove what is left of it, and pass it on "
+        "purpose: stop walferry, SELECT pg_replication_slot_advance('%s', pg_current_wal_lsn()), "
+        "and remove the files %s.checkpoint and %s.checkpoint.previous from the checkpoint "
+        "directory; every other event up to there is passed too",
+        source->opts.slot, source->opts.pipeline, source->opts.pipeline);
 }
 
 void stream_judge(const struct source *source, struct err *err)
