@@ -97,65 +97,96 @@ static struct sighting *find_first(struct sighting *all, size_t count, const cha
     return low < count && strcmp(all[low].id, id) == 0 ? &all[low] : NULL;
 }
 
-static int by_key_then_commit(const void *left, const void *right)
+/* A committed row with a key, and where it was seen first. */
+struct keyed {
+    const struct oracle_row *row; /* a later address is a later commit */
+    const struct kafka_record *record;
+};
+
+static int by_key_topic_commit(const void *left, const void *right)
 {
-    const struct oracle_row *a = *(const struct oracle_row *const *)left;
-    const struct oracle_row *b = *(const struct oracle_row *const *)right;
-    int order = strcmp(a->key, b->key);
-    return order != 0 ? order : (a > b) - (a < b);
+    const struct keyed *a = left;
+    const struct keyed *b = right;
+    int order = strcmp(a->row->key, b->row->key);
+    if (order == 0)
+        order = strcmp(a->record->topic, b->record->topic);
+    return order != 0 ? order : (a->row > b->row) - (a->row < b->row);
 }
 
-static void compare_order(const struct oracle *oracle, struct sighting *all, size_t count)
+static const char *pair_fault(const struct keyed *a, const struct keyed *b)
 {
-    const struct oracle_row **rows = calloc(oracle->count + 1, sizeof *rows);
-    size_t keyed = 0;
-    REQUIRE(rows != NULL, "out of memory");
+    if (strcmp(a->row->key, b->row->key) != 0 || strcmp(a->record->topic, b->record->topic) != 0)
+        return NULL;
+    if (a->record->partition != b->record->partition)
+        return text("key %s: event %s is in partition %d, %s in %d", a->row->key, a->row->id,
+                    a->record->partition, b->row->id, b->record->partition);
+    if (a->record->offset >= b->record->offset)
+        return text("key %s: event %s was committed before %s, and stands at offset %lld after "
+                    "%lld of %s[%d]",
+                    a->row->key, a->row->id, b->row->id, (long long)a->record->offset,
+                    (long long)b->record->offset, a->record->topic, a->record->partition);
+    return NULL;
+}
+
+static const char *order_fault(const struct oracle *oracle, struct sighting *all, size_t count)
+{
+    struct keyed *keyed = calloc(oracle->count + 1, sizeof *keyed);
+    const char *fault = NULL;
+    size_t used = 0;
+    REQUIRE(keyed != NULL, "out of memory");
     for (size_t i = 0; i < oracle->count; i++)
         if (oracle->rows[i].key != NULL)
-            rows[keyed++] = &oracle->rows[i];
-    qsort(rows, keyed, sizeof *rows, by_key_then_commit);
-    for (size_t i = 1; i < keyed; i++) {
-        if (strcmp(rows[i - 1]->key, rows[i]->key) != 0)
-            continue;
-        const struct kafka_record *before = find_first(all, count, rows[i - 1]->id)->record;
-        const struct kafka_record *after = find_first(all, count, rows[i]->id)->record;
-        if (strcmp(before->topic, after->topic) != 0)
-            continue;
-        REQUIRE(before->partition == after->partition,
-                "key %s: event %s is in partition %d, %s in %d", rows[i]->key, rows[i - 1]->id,
-                before->partition, rows[i]->id, after->partition);
-        REQUIRE(before->offset < after->offset,
-                "key %s: event %s was committed before %s, and stands at offset %lld after "
-                "%lld of %s[%d]",
-                rows[i]->key, rows[i - 1]->id, rows[i]->id, (long long)before->offset,
-                (long long)after->offset, after->topic, after->partition);
-    }
-    free(rows);
+            keyed[used++] =
+                (struct keyed){.row = &oracle->rows[i],
+                               .record = find_first(all, count, oracle->rows[i].id)->record};
+    qsort(keyed, used, sizeof *keyed, by_key_topic_commit);
+    for (size_t i = 1; i < used && fault == NULL; i++)
+        fault = pair_fault(&keyed[i - 1], &keyed[i]);
+    free(keyed);
+    return fault;
 }
 
-static void compare_sets(const struct oracle *oracle, struct sighting *all, size_t count,
-                         int duplicates)
+static const char *again_fault(const struct sighting *first, const struct sighting *again,
+                               int duplicates)
+{
+    const struct kafka_record *a = first->record;
+    const struct kafka_record *b = again->record;
+    if (duplicates != DUPLICATES_ALLOWED)
+        return text("event %s is there twice: %s[%d] %lld", again->id, b->topic, b->partition,
+                    (long long)b->offset);
+    if (strcmp(a->topic, b->topic) != 0 || (b->key != NULL && a->partition != b->partition))
+        return text("event %s is in %s[%d], and again in %s[%d]", again->id, a->topic, a->partition,
+                    b->topic, b->partition);
+    return NULL;
+}
+
+static const char *set_fault(const struct oracle *oracle, struct sighting *all, size_t count,
+                             int duplicates)
 {
     for (size_t i = 0; i < oracle->count; i++) {
         struct sighting *found = find_first(all, count, oracle->rows[i].id);
-        REQUIRE(found != NULL, "event %s (row %zu of %zu in order of commit) is not there",
-                oracle->rows[i].id, i, oracle->count);
+        if (found == NULL)
+            return text("event %s (row %zu of %zu in the order of commit) is not there",
+                        oracle->rows[i].id, i + 1, oracle->count);
         found->matched = true;
     }
     for (size_t i = 0; i < count; i++) {
-        bool again = i > 0 && strcmp(all[i - 1].id, all[i].id) == 0;
-        if (again) {
-            REQUIRE(duplicates == DUPLICATES_ALLOWED, "event %s is there twice: %s[%d] %lld",
-                    all[i].id, all[i].record->topic, all[i].record->partition,
-                    (long long)all[i].record->offset);
+        const char *fault = NULL;
+        if (i > 0 && strcmp(all[i - 1].id, all[i].id) == 0) {
+            fault = again_fault(&all[i - 1], &all[i], duplicates);
             all[i].matched = all[i - 1].matched;
         }
-        REQUIRE(all[i].matched, "event %s was never committed: %s[%d] %lld", all[i].id,
-                all[i].record->topic, all[i].record->partition, (long long)all[i].record->offset);
+        if (fault != NULL)
+            return fault;
+        if (!all[i].matched)
+            return text("event %s was never committed: %s[%d] %lld", all[i].id,
+                        all[i].record->topic, all[i].record->partition,
+                        (long long)all[i].record->offset);
     }
+    return NULL;
 }
 
-void oracle_compare(struct oracle *oracle, struct records records, int duplicates)
+const char *oracle_fault(struct oracle *oracle, struct records records, int duplicates)
 {
     oracle_read(oracle);
     struct sighting *all = calloc(records.count + 1, sizeof *all);
@@ -164,7 +195,15 @@ void oracle_compare(struct oracle *oracle, struct records records, int duplicate
         all[i] = (struct sighting){
             .id = record_event_id(&records.items[i]), .record = &records.items[i], .place = i};
     qsort(all, records.count, sizeof *all, by_id);
-    compare_sets(oracle, all, records.count, duplicates);
-    compare_order(oracle, all, records.count);
+    const char *fault = set_fault(oracle, all, records.count, duplicates);
+    if (fault == NULL)
+        fault = order_fault(oracle, all, records.count);
     free(all);
+    return fault;
+}
+
+void oracle_compare(struct oracle *oracle, struct records records, int duplicates)
+{
+    const char *fault = oracle_fault(oracle, records, duplicates);
+    REQUIRE(fault == NULL, "%s", fault);
 }

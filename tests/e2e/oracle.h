@@ -36,5 +36,7 @@ enum { EXACTLY_ONCE_EACH = 0, DUPLICATES_ALLOWED = 1 };
 
 /* Every committed row is among the records and nothing else is; once each, or with duplicates where
  * they are allowed; and for each key all records are in one partition, first sightings in the order
- * of commit. Reads first. Fails the test, saying what is wrong. */
+ * of commit. Reads first (oracle_read()). Fails the test, saying what is wrong. */
 void oracle_compare(struct oracle *oracle, struct records records, int duplicates);
+/* The same; what is wrong, or NULL. Never freed. */
+const char *oracle_fault(struct oracle *oracle, struct records records, int duplicates);

@@ -15,11 +15,12 @@
 
 #include "world.h"
 
-/* What most tests run: outbox.event to Kafka, checkpoints in files under @DIR@. */
+/* What most tests run: outbox.event to Kafka, checkpoints in files under @DIR@. The slot is
+ * told soon, because tests wait for that. */
 #define RELAY_CONFIG                                                                               \
     "version: 1\n"                                                                                 \
     "name: @NAME@\n"                                                                               \
-    "source: {conninfo: \"@CONNINFO@\"}\n"                                                         \
+    "source: {conninfo: \"@CONNINFO@\", status_interval: 1s}\n"                                    \
     "capture: [{outbox: outbox.event}]\n"                                                          \
     "route: {topic: \"@NAME@.${aggregate_type}\"}\n"                                               \
     "sink: {kafka: {bootstrap.servers: \"@KAFKA@\"}}\n"                                            \
