@@ -24,6 +24,12 @@ static rd_kafka_headers_t *headers_of(const struct record *record)
     return headers;
 }
 
+/* librdkafka takes 0 for "now": one millisecond late is the nearest that it can be told. */
+static int64_t timestamp_of(const struct record *record)
+{
+    return record->timestamp_ms == 0 ? 1 : record->timestamp_ms;
+}
+
 static rd_kafka_resp_err_t enqueue(struct producer *self, rd_kafka_topic_t *topic,
                                    const struct record *record, uint64_t tag)
 {
@@ -35,7 +41,7 @@ static rd_kafka_resp_err_t enqueue(struct producer *self, rd_kafka_topic_t *topi
         self->rk, RD_KAFKA_VTYPE_RKT, topic, RD_KAFKA_VTYPE_PARTITION, partition,
         RD_KAFKA_VTYPE_MSGFLAGS, RD_KAFKA_MSG_F_COPY, RD_KAFKA_VTYPE_VALUE, mutable(record->value),
         record->value.len, RD_KAFKA_VTYPE_KEY, mutable(placement->key), placement->key.len,
-        RD_KAFKA_VTYPE_TIMESTAMP, record->timestamp_ms, RD_KAFKA_VTYPE_OPAQUE,
+        RD_KAFKA_VTYPE_TIMESTAMP, timestamp_of(record), RD_KAFKA_VTYPE_OPAQUE,
         (void *)(uintptr_t)tag, RD_KAFKA_VTYPE_HEADERS, headers, RD_KAFKA_VTYPE_END);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
         rd_kafka_headers_destroy(headers);
