@@ -268,6 +268,7 @@ START_TEST(an_unusable_directory_is_explained)
     ck_assert(!checkpoint_file_open(&opts, &other, &err));
     ck_assert_int_eq(err.code, ERR_CHECKPOINT_DIR);
     ck_assert_ptr_null(other);
+    ck_assert_int_eq(unlink(path), 0);
 }
 END_TEST
 
@@ -278,7 +279,7 @@ START_TEST(a_new_lineage_may_begin_lower)
     struct err err = ERR_INIT;
     checkpoint.timeline = 2;
     ck_assert(checkpoint_save(store, &checkpoint, &err));
-    strcpy(checkpoint.slot, "other");
+    snprintf(checkpoint.slot, sizeof(checkpoint.slot), "other");
     checkpoint.lsn = lsn_make(5);
     ck_assert(checkpoint_save(store, &checkpoint, &err));
     ck_assert_uint_eq(checkpoint.sequence, 3);

@@ -67,20 +67,20 @@ static inline struct status sample_hostile(void)
     status.slot = status.publication = status.wal_status = HOSTILE;
     status.sink = status.sink_library = HOSTILE;
     status.ready = false;
-    strcpy(status.reason, HOSTILE);
-    strcpy(status.sink_detail, HOSTILE);
+    snprintf(status.reason, sizeof(status.reason), "%s", HOSTILE);
+    snprintf(status.sink_detail, sizeof(status.sink_detail), "%s", HOSTILE);
     status.check_count = STATUS_CHECKS_MAX;
     for (size_t i = 0; i < STATUS_CHECKS_MAX; i++) {
         status.checks[i] = (struct status_check){.name = "check", .ok = i % 2 == 0};
-        strcpy(status.checks[i].detail, HOSTILE);
+        snprintf(status.checks[i].detail, sizeof(status.checks[i].detail), "%s", HOSTILE);
     }
     status.error_count = STATUS_ERRORS_MAX;
     for (size_t i = 0; i < STATUS_ERRORS_MAX; i++) {
         struct err *err = &status.errors[i].err;
         err->code = ERR_PG_QUERY;
-        strcpy(err->where, HOSTILE);
-        strcpy(err->message, HOSTILE);
-        strcpy(err->hint, HOSTILE);
+        snprintf(err->where, sizeof(err->where), "%s", HOSTILE);
+        snprintf(err->message, sizeof(err->message), "%s", HOSTILE);
+        snprintf(err->hint, sizeof(err->hint), "%s", HOSTILE);
         /* Cut in the middle of a character. */
         memset(err->message + strlen(err->message), '\xc3',
                sizeof(err->message) - strlen(err->message) - 1);

@@ -218,7 +218,7 @@ START_TEST(ready_in_one_word)
     buf_reset(&out);
     status.ready = false;
     status.state = "blocked";
-    strcpy(status.reason, "no right to write");
+    snprintf(status.reason, sizeof(status.reason), "%s", "no right to write");
     ck_assert(!health_render_ready(&status, false, &out));
     ck_assert_bytes(buf_bytes(&out), "not ready: blocked: no right to write\n");
 }
@@ -232,7 +232,7 @@ START_TEST(ready_check_by_check)
     buf_reset(&out);
     status.ready = false;
     status.checks[1].ok = false;
-    strcpy(status.checks[1].detail, "no broker");
+    snprintf(status.checks[1].detail, sizeof(status.checks[1].detail), "%s", "no broker");
     ck_assert(!health_render_ready(&status, true, &out));
     ck_assert_bytes(buf_bytes(&out), "[+]source ok\n[-]sink failed: no broker\n"
                                      "not ready: streaming\nreadyz check failed\n");

@@ -190,7 +190,7 @@ START_TEST(ready_says_what_the_relay_says)
     ck_assert_str_eq(body_of(response), "[+]source ok\n[+]sink ok\nreadyz check passed\n");
     snapshot.ready = false;
     snapshot.checks[1].ok = false;
-    strcpy(snapshot.checks[1].detail, "no broker");
+    snprintf(snapshot.checks[1].detail, sizeof(snapshot.checks[1].detail), "%s", "no broker");
     ck_assert_int_eq(status_of(get("/readyz")), 503);
     ck_assert_int_eq(status_of(get("/readyz?verbose=1")), 503);
     ck_assert_ptr_nonnull(strstr(body_of(response), "[-]sink failed: no broker\n"));
@@ -252,7 +252,7 @@ START_TEST(the_page_allows_its_style_only)
         ck_assert_ptr_null(strstr(response, "unsafe"));
         ck_assert_ptr_null(strstr(body_of(response), "<script"));
         if (i == 0)
-            strcpy(first, nonce);
+            snprintf(first, sizeof(first), "%s", nonce);
         else
             ck_assert_str_ne(first, nonce);
     }
@@ -317,7 +317,7 @@ START_TEST(a_large_head_is_refused)
     char *text = malloc(70000);
     int len = snprintf(text, 100, "GET /livez HTTP/1.1\r\nHost: x\r\nX-Large: ");
     memset(text + len, 'a', 60000);
-    strcpy(text + len + 60000, "\r\n\r\n");
+    memcpy(text + len + 60000, "\r\n\r\n", 5);
     int fd = client();
     /* The peer may have closed already before all is sent. */
     (void)!send(fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -335,7 +335,7 @@ START_TEST(a_usual_head_fits)
     int len = snprintf(text, sizeof(text), "GET /livez HTTP/1.1\r\nHost: x\r\n");
     for (int i = 0; len < 6000; i++)
         len += snprintf(text + len, sizeof(text) - (size_t)len, "X-%d: %060d\r\n", i, i);
-    strcpy(text + len, "\r\n");
+    memcpy(text + len, "\r\n", 3);
     ck_assert_int_eq(status_of(request(text)), 200);
 }
 END_TEST

@@ -75,7 +75,7 @@ START_TEST(a_long_host_is_refused)
 {
     char listen[400];
     memset(listen, 'a', sizeof(listen));
-    strcpy(listen + 300, ":80");
+    memcpy(listen + 300, ":80", 4);
     struct err err = ERR_INIT;
     ck_assert(!http_listen_check(listen, &err));
 }
