@@ -31,6 +31,9 @@ static const char base_settings[] =
     "share.coordinator.state.topic.min.isr=1\n"
     "share.coordinator.state.topic.num.partitions=1\n"
     "group.initial.rebalance.delay.ms=0\n"
+    /* A killed broker may come back only when its session is over. */
+    "broker.heartbeat.interval.ms=500\n"
+    "broker.session.timeout.ms=3000\n"
     "log.cleaner.dedupe.buffer.size=16777216\n"
     "num.network.threads=2\n"
     "num.io.threads=2\n";
