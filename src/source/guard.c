@@ -234,6 +234,17 @@ static enum guard_verdict diverged(const struct guard_input *input, const char *
     return GUARD_REFUSE;
 }
 
+/* What was submitted is known by where its commit record begins: a history that ends there does not
+ * contain it. */
+static struct lsn published_to(const struct guard_input *input)
+{
+    struct lsn checkpoint = input->checkpoint == NULL ? LSN_NONE : input->checkpoint->lsn;
+    if (lsn_is_none(input->submitted)) {
+        return checkpoint;
+    }
+    return lsn_max(checkpoint, lsn_make(input->submitted.value + 1));
+}
+
 static enum guard_verdict check_timeline(const struct guard_input *input, struct err *err)
 {
     const struct checkpoint *checkpoint = input->checkpoint;
@@ -241,7 +252,7 @@ static enum guard_verdict check_timeline(const struct guard_input *input, struct
     if (checkpoint == NULL || checkpoint->timeline == facts->timeline) {
         return GUARD_START;
     }
-    struct lsn published = lsn_max(checkpoint->lsn, input->submitted);
+    struct lsn published = published_to(input);
     if (facts->timeline < checkpoint->timeline) {
         return diverged(input, "the server is behind the timeline of the checkpoint", published,
                         err);
@@ -262,10 +273,7 @@ static enum guard_verdict check_timeline(const struct guard_input *input, struct
 
 static enum guard_verdict check_wal_end(const struct guard_input *input, struct err *err)
 {
-    struct lsn known = input->submitted;
-    if (input->checkpoint != NULL) {
-        known = lsn_max(known, input->checkpoint->lsn);
-    }
+    struct lsn known = published_to(input);
     if (lsn_cmp(known, input->facts->wal_end) <= 0) {
         return GUARD_START;
     }

@@ -257,8 +257,11 @@ START_TEST(submitted_ahead)
     input.submitted = lsn_make(1001);
     refuse(ERR_CHECKPOINT_AHEAD, 66);
     setup();
-    input.submitted = lsn_make(1000);
+    input.submitted = lsn_make(999);
     starts_at(500);
+    /* A commit record that begins where the WAL ends is not in it. */
+    input.submitted = lsn_make(1000);
+    refuse(ERR_CHECKPOINT_AHEAD, 66);
 }
 END_TEST
 
@@ -293,7 +296,7 @@ START_TEST(fork_after_all_that_was_published)
     later_timeline(500);
     starts_at(500);
     later_timeline(600);
-    input.submitted = lsn_make(600);
+    input.submitted = lsn_make(599);
     starts_at(500);
 }
 END_TEST
@@ -308,7 +311,7 @@ END_TEST
 START_TEST(fork_before_what_was_submitted)
 {
     later_timeline(600);
-    input.submitted = lsn_make(601);
+    input.submitted = lsn_make(600);
     refuse(ERR_TIMELINE_DIVERGED, 66);
 }
 END_TEST
