@@ -15,6 +15,7 @@
 
 #include "demo_database.h"
 #include "demo_player.h"
+#include "walferry/base/clock.h"
 #include "walferry/base/log.h"
 #include "walferry/base/parse.h"
 #include "walferry/command/command.h"
@@ -25,6 +26,7 @@
 #define TOPICS      "walferry-demo.*"
 #define ORDER_TOPIC "walferry-demo.order"
 #define COUNT_MAX   1000000000
+#define START_NS    (60 * NS_PER_S)
 
 struct demo {
     const char *kafka;    /* HOST:PORT, or NULL */
@@ -40,6 +42,8 @@ struct demo {
     struct demo_print print;
     struct demo_player player;
     uint64_t published;
+    uint64_t start_ns;
+    bool started;
     struct err err; /* what went wrong in a hook */
 };
 
@@ -154,6 +158,7 @@ static void announce(const struct demo *demo, unsigned http_port)
 static void on_started(void *context, unsigned http_port)
 {
     struct demo *demo = context;
+    demo->started = true;
     announce(demo, http_port);
     demo->player.name = demo->name;
     demo->player.conninfo = demo->config->source.conninfo;
@@ -167,6 +172,10 @@ static void on_started(void *context, unsigned http_port)
 static bool on_stop(void *context)
 {
     struct demo *demo = context;
+    if (!demo->started && clock_mono_ns() >= demo->start_ns + START_NS) {
+        err_set(&demo->err, ERR_CHECK_FAILED, "the relay does not stream after a minute");
+        err_hint(&demo->err, "what it waits for is said above");
+    }
     return err_is_set(&demo->err) || atomic_load(&demo->player.ended);
 }
 
@@ -208,6 +217,7 @@ static int relay(struct demo *demo)
 {
     const struct relay_hooks hooks = {
         .started = on_started, .stop = on_stop, .ended = on_ended, .context = demo};
+    demo->start_ns = clock_mono_ns();
     int status = relay_run(demo->config, &hooks);
     demo_player_end(&demo->player);
     const struct err *err = err_is_set(&demo->err) ? &demo->err : &demo->player.err;

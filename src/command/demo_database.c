@@ -15,7 +15,9 @@ static const char *const look_sql =
     "   WHERE pubname NOT LIKE 'walferry\\_demo\\_%' AND (puballtables OR EXISTS"
     "    (SELECT FROM pg_publication_tables AS t WHERE t.pubname = p.pubname"
     "        AND schemaname = 'outbox' AND tablename = 'event'))),"
-    " split_part(current_setting('server_version'), ' ', 1)";
+    " split_part(current_setting('server_version'), ' ', 1),"
+    " (SELECT rolreplication OR rolsuper FROM pg_roles WHERE rolname = current_user),"
+    " quote_ident(current_user)";
 
 static bool open_pg(const struct config *config, struct pg **ret_pg, struct err *err)
 {
@@ -29,13 +31,20 @@ static bool look(struct pg *pg, struct demo_database *database, bool *ret_has_ou
                  struct err *err)
 {
     if (!pg_query(pg, look_sql, QUERY_MS, err)) {
-        return false;
+        bool refused = err->code == ERR_PG_PERMISSION;
+        return refused && err_hint(err, "connect as the owner of the schema outbox, or use a "
+                                        "database of its own: CREATE DATABASE walferry_demo;");
     }
     bool has_schema = bytes_is(pg_value(pg, 0, 0), "t");
     struct bytes published = pg_value(pg, 0, 2);
     *ret_has_outbox = bytes_is(pg_value(pg, 0, 1), "t");
     snprintf(database->server_version, sizeof(database->server_version), "%.*s",
              BYTES_FMT(pg_value(pg, 0, 3)));
+    if (!bytes_is(pg_value(pg, 0, 4), "t")) {
+        struct bytes role = pg_value(pg, 0, 5);
+        err_set(err, ERR_PG_PERMISSION, "role %.*s may not replicate", BYTES_FMT(role));
+        return err_hint(err, "ALTER ROLE %.*s REPLICATION;", BYTES_FMT(role));
+    }
     if (bytes_present(published)) {
         err_set(err, ERR_USAGE,
                 "outbox.event is published here already (%.*s), and the sample "

@@ -285,6 +285,6 @@ bool demo_player_median(struct demo_player *player, uint64_t *ret_ns)
         return false;
     }
     qsort(player->latencies_ns, count, sizeof(player->latencies_ns[0]), compare);
-    *ret_ns = player->latencies_ns[count / 2];
+    *ret_ns = player->latencies_ns[(count - 1) / 2];
     return true;
 }

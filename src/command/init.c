@@ -50,7 +50,7 @@ static void print_plan(const struct init *init, const struct setup *setup)
     for (size_t i = 0; i < setup->count; i++) {
         const struct setup_step *step = &setup->steps[i];
         fprintf(init->out, "-- %s\n", step->label);
-        if (step->done == NULL) {
+        if (step->done == NULL || step->makes_outbox) {
             fprintf(init->out, "%.*s;\n\n", statement_len(step->sql), step->sql);
         } else {
             fprintf(init->out, "DO $init$ BEGIN\nIF NOT (%s) THEN\n%.*s;\nEND IF;\nEND $init$;\n\n",
@@ -134,14 +134,13 @@ static void print_old_rows(const struct init *init, const char *table, uint64_t 
     buf_init(&name, 4096);
     setup_put_table(&name, table);
     const char *quoted = buf_cstr(&name);
-    fprintf(
-        init->out,
-        "note   %s%llu rows of %s are older than the slot and are not streamed. To send them all "
-        "the same,\n"
-        "       write them anew (consumers know them by their ids): "
-        "WITH old AS (DELETE FROM %s RETURNING *) INSERT INTO %s SELECT * FROM old;\n",
-        rows > ROWS_MAX ? "more than " : "",
-        (unsigned long long)(rows > ROWS_MAX ? ROWS_MAX : rows), quoted, quoted, quoted);
+    fprintf(init->out,
+            "note   rows of %s that are older than the slot and are not streamed: %s%llu. To send "
+            "them\n"
+            "       all the same, write them anew (consumers know them by their ids):\n"
+            "       WITH old AS (DELETE FROM %s RETURNING *) INSERT INTO %s SELECT * FROM old;\n",
+            table, rows > ROWS_MAX ? "more than " : "",
+            (unsigned long long)(rows > ROWS_MAX ? ROWS_MAX : rows), quoted, quoted);
     buf_deinit(&name);
 }
 

@@ -68,6 +68,6 @@ bool setup_apply(struct pg *pg, const struct setup_step *step, enum setup_did *r
     if (!pg_query(pg, step->sql, step->makes_slot ? SLOT_MS : STEP_MS, err)) {
         return explain(step, err);
     }
-    *ret_did = step->done == NULL ? SETUP_RAN : SETUP_MADE;
+    *ret_did = step->done == NULL || step->makes_outbox ? SETUP_RAN : SETUP_MADE;
     return true;
 }
