@@ -97,39 +97,51 @@ static void commit(struct relay *relay, const struct change *change)
     hand->open = false;
 }
 
+/* The broker refused it again and again, or it has no form: placed, but poison. */
+static bool render(struct relay *relay, const struct placement *placement, struct err *err)
+{
+    struct offered *offered = &relay->offered;
+    if (delivery_rejected(relay, relay->in_hand.at)) {
+        discard(err_set(err, ERR_ROW_REJECTED, "the broker refused the record alone, twice: %s",
+                        relay->careful.error));
+        return err_hint(err, "the row still stands in the table: mend the cause and replay it");
+    }
+    return envelope_render(&relay->envelope, &offered->event, placement, &relay->value,
+                           &relay->arena, &offered->record, err);
+}
+
 /* Give the event its place and its form. True when relay->offered holds a record to submit. */
 static bool prepare(struct relay *relay)
 {
     struct offered *offered = &relay->offered;
     struct placement placement;
     struct err err;
-    if (delivery_rejected(relay, relay->in_hand.at)) {
-        discard(err_set(&err, ERR_ROW_REJECTED, "the broker refused the record alone, twice: %s",
-                        relay->careful.error));
-        err_hint(&err, "the row still stands in the table: mend the cause and replay it");
-        poison_row(relay, &offered->event, BYTES_ABSENT, &err);
-        return offered->present;
-    }
-    switch (route_event(relay->route, &offered->event, &relay->arena, &placement, &err)) {
-    case ROUTE_DROP:
+    enum route_outcome outcome =
+        route_event(relay->route, &offered->event, &relay->arena, &placement, &err);
+    if (outcome == ROUTE_DROP) {
         count_skip(relay, SKIP_RULE);
         event_passed(relay, false);
         return false;
-    case ROUTE_POISON:
-        poison_row(relay, &offered->event, BYTES_ABSENT, &err);
-        return offered->present;
-    case ROUTE_PLACED:
-        break;
     }
     offered->intended_topic = placement.topic;
-    if (!envelope_render(&relay->envelope, &offered->event, &placement, &relay->value,
-                         &relay->arena, &offered->record, &err)) {
+    if (outcome == ROUTE_POISON || !render(relay, &placement, &err)) {
         poison_row(relay, &offered->event, placement.topic, &err);
         return offered->present;
     }
     offered->present = true;
     offered->dead_letter = false;
     return true;
+}
+
+/* Where a row that could not be read would have gone, as far as what could be read tells. A rule
+ * that drops is not obeyed: it may have matched because a field is missing. */
+static struct bytes destination(struct relay *relay)
+{
+    struct placement placement;
+    struct err ignored;
+    enum route_outcome outcome =
+        route_event(relay->route, &relay->offered.event, &relay->arena, &placement, &ignored);
+    return outcome == ROUTE_DROP ? BYTES_ABSENT : placement.topic;
 }
 
 static void row(struct relay *relay, const struct change *change)
@@ -165,7 +177,7 @@ static void row(struct relay *relay, const struct change *change)
     offered->event.replay = false;
     relay->received_commit_us = hand->commit_time_us;
     if (outcome == CAPTURE_POISON)
-        poison_row(relay, &offered->event, BYTES_ABSENT, &err);
+        poison_row(relay, &offered->event, destination(relay), &err);
     else if (!prepare(relay))
         return;
     discard(pull_offer(relay));

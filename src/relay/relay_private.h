@@ -37,7 +37,7 @@ enum relay_state {
 /* The transaction that is being read. */
 struct in_hand {
     bool open;
-    bool skip;             /* all of it was submitted or published before */
+    bool skip; /* all of it was submitted or published before */
     struct cursor at;
     uint32_t skip_ordinal; /* events before it were submitted before */
     int64_t commit_time_us;
@@ -86,7 +86,7 @@ struct relay {
     struct checkpoint checkpoint;   /* as last made durable */
     bool has_checkpoint;
     bool checkpoint_previous; /* the newest generation could not be read */
-    struct lsn durable; /* what may be confirmed */
+    struct lsn durable;       /* what may be confirmed */
     /* What a reload may change; the rest of the configuration is fixed. */
     uint64_t checkpoint_interval_ms;
     uint64_t drain_timeout_ms;
@@ -157,7 +157,8 @@ MUST_USE bool pull_offer(struct relay *relay);
 /* A new session: what the decoder knew is void. */
 void pull_reset(struct relay *relay);
 
-/* poison.c: the row in hand cannot be published; by policy. `intended` absent: not routed. */
+/* poison.c: the row in hand cannot be published; by policy. `intended`: where it was
+ * going, absent when that is not known. */
 void poison_row(struct relay *relay, const struct event *event, struct bytes intended,
                 const struct err *reason);
 

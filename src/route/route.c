@@ -256,6 +256,7 @@ static bool unrendered(const struct template *template, enum event_field missing
                     event_field_name(missing), event_field_name(missing));
 }
 
+/* *ret_topic is written whenever there is one, good or not. */
 static bool find_topic(const struct route *route, const struct template *template,
                        const struct event *event, struct arena *arena, struct bytes *ret_topic,
                        struct err *err)
@@ -269,6 +270,7 @@ static bool find_topic(const struct route *route, const struct template *templat
         }
     }
     const char *fault = topic_fault(route, topic);
+    *ret_topic = topic;
     if (fault != NULL) {
         struct bytes shown = bytes_make(topic.ptr, topic.len < 260 ? topic.len : 260);
         err_set(err, ERR_ROW_TOPIC, "\"%.*s\", where the row leads, %s", BYTES_FMT(shown), fault);
@@ -277,7 +279,6 @@ static bool find_topic(const struct route *route, const struct template *templat
                         "not begin with __; correct the row or the template in route.topic",
                         TOPIC_NAME_MAX);
     }
-    *ret_topic = topic;
     return true;
 }
 
@@ -305,15 +306,17 @@ enum route_outcome route_event(const struct route *route, const struct event *ev
     if (rule != NULL && rule->drop) {
         return ROUTE_DROP;
     }
+    struct bytes topic = BYTES_ABSENT;
+    bool placed =
+        find_topic(route, rule == NULL ? route->topic : rule->topic, event, arena, &topic, err);
+    *ret_placement = (struct placement){topic, event->partition, find_key(event)};
+    if (!placed) {
+        return poison(event, err);
+    }
     if (event->partition < -1) {
         err_set(err, ERR_ROW_PARTITION, "%d is not a partition", event->partition);
         err_hint(err, "partitions count from 0; NULL leaves the choice to the key");
         return poison(event, err);
     }
-    struct bytes topic = BYTES_ABSENT;
-    if (!find_topic(route, rule == NULL ? route->topic : rule->topic, event, arena, &topic, err)) {
-        return poison(event, err);
-    }
-    *ret_placement = (struct placement){topic, event->partition, find_key(event)};
     return ROUTE_PLACED;
 }

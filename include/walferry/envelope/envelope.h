@@ -59,7 +59,7 @@ MUST_USE bool envelope_render(const struct envelope *envelope, const struct even
 /* Why and where a row became a dead letter. */
 struct dead_letter {
     const char *topic;           /* of dead letters */
-    struct bytes intended_topic; /* absent when routing failed */
+    struct bytes intended_topic; /* absent when it is not known */
     const struct err *reason;
     const char *pipeline;
     int64_t time_us;  /* now, since 1970 */
