@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "walferry/source/monitor.h"
 
-#include "../unit/test.h"
+#include "../unit/scratch.h"
 #include "walferry/base/clock.h"
 #include "walsender.h"
 
@@ -194,4 +194,4 @@ static Suite *monitor_suite(void)
     return suite;
 }
 
-TEST_MAIN(monitor_suite())
+TEST_MAIN_SCRATCH(monitor_suite())

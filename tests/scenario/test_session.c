@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "walferry/source/source.h"
 
-#include "../unit/test.h"
+#include "../unit/scratch.h"
 #include "walferry/base/clock.h"
 #include "walferry/loop/loop.h"
 #include "walsender.h"
@@ -208,7 +208,7 @@ START_TEST(temporary_slot)
 }
 END_TEST
 
-START_TEST(fork)
+START_TEST(fork_of_the_history)
 {
     static const char *const HISTORY[] = {"00000003.history",
                                           "1\t0/1500\treason\n2\t0/1800\treason\n"};
@@ -789,7 +789,7 @@ static Suite *session_suite(void)
                                   start_command,
                                   names_are_literals_in_questions,
                                   temporary_slot,
-                                  fork,
+                                  fork_of_the_history,
                                   byte_by_byte,
                                   messages,
                                   status_says_what_was_confirmed,
@@ -840,4 +840,4 @@ static Suite *session_suite(void)
     return suite;
 }
 
-TEST_MAIN(session_suite())
+TEST_MAIN_SCRATCH(session_suite())

@@ -13,14 +13,20 @@
 
 #include "walferry/base/bytes.h"
 
+/* Runs the suite, frees it, and returns the exit status of the binary. */
+static inline int test_run(Suite *suite)
+{
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
 #define TEST_MAIN(suite)                                                                           \
     int main(void)                                                                                 \
     {                                                                                              \
-        SRunner *runner = srunner_create(suite);                                                   \
-        srunner_run_all(runner, CK_ENV);                                                           \
-        int failed = srunner_ntests_failed(runner);                                                \
-        srunner_free(runner);                                                                      \
-        return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;                                          \
+        return test_run(suite);                                                                    \
     }
 
 /* Bytes equal a literal; says both when not. */

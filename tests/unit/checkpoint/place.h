@@ -13,16 +13,17 @@
 
 #include "walferry/checkpoint/checkpoint.h"
 
-#include "test.h"
+#include "scratch.h"
 
 struct place {
-    char root[64];
-    char directory[96];
+    char root[SCRATCH_PATH_MAX];
+    char directory[SCRATCH_PATH_MAX + 8];
 };
 
 static inline struct place place_make(void)
 {
-    struct place place = {.root = "/tmp/walferry-checkpoint-XXXXXX"};
+    struct place place;
+    scratch_path(place.root, "checkpoint-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(place.root));
     snprintf(place.directory, sizeof(place.directory), "%s/state", place.root);
     return place;
@@ -73,11 +74,7 @@ static inline void place_clear(const struct place *place)
 
 static inline void place_remove(const struct place *place)
 {
-    if (access(place->directory, F_OK) == 0) {
-        place_clear(place);
-        ck_assert_int_eq(rmdir(place->directory), 0);
-    }
-    ck_assert_int_eq(rmdir(place->root), 0);
+    ck_assert(scratch_remove(place->root));
 }
 
 static inline void place_write(const struct place *place, const char *name, struct bytes content)

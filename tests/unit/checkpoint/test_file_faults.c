@@ -322,4 +322,4 @@ static Suite *suite_of_file_faults(void)
     return suite;
 }
 
-TEST_MAIN(suite_of_file_faults())
+TEST_MAIN_SCRATCH(suite_of_file_faults())

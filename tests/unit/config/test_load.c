@@ -5,6 +5,9 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "../scratch.h"
+#include "walferry/base/buf.h"
+
 START_TEST(defaults_are_those_of_the_contract)
 {
     ck_assert_int_eq(unsetenv("STATE_DIRECTORY"), 0);
@@ -257,17 +260,14 @@ END_TEST
 
 START_TEST(a_file_is_read)
 {
-    char path[] = "/tmp/walferry-test-XXXXXX";
-    int fd = mkstemp(path);
-    ck_assert_int_ge(fd, 0);
-    ck_assert_int_eq(write(fd, GOOD, strlen(GOOD)), (ssize_t)strlen(GOOD));
-    ck_assert_int_eq(close(fd), 0);
+    char path[SCRATCH_PATH_MAX];
+    scratch_path(path, "w.yaml");
+    scratch_write(path, GOOD, strlen(GOOD), 0600);
     struct config *config = NULL;
     struct config_problems problems;
     ck_assert(config_load(path, NULL, 0, &config, &problems));
     ck_assert_str_eq(config->path, path);
     config_free(config);
-    ck_assert_int_eq(unlink(path), 0);
     config_free(NULL);
 }
 END_TEST
@@ -289,10 +289,7 @@ END_TEST
 
 static void note_difference(void *context, const char *path, bool hot)
 {
-    char *notes = context;
-    strcat(notes, hot ? "*" : "");
-    strcat(notes, path);
-    strcat(notes, " ");
+    buf_printf(context, "%s%s ", hot ? "*" : "", path);
 }
 
 START_TEST(differences_are_named)
@@ -303,18 +300,19 @@ START_TEST(differences_are_named)
     static const char *const sets[] = {"log.level=debug", "sink.kafka.linger.ms=3",
                                        "capture.0.columns.key=k"};
     struct config *near = good_load(GOOD, sets, 3);
-    char notes[2048] = "";
-    config_compare(one, same, note_difference, notes);
-    ck_assert_str_eq(notes, "");
-    config_compare(one, near, note_difference, notes);
-    ck_assert_str_eq(notes, "capture sink.kafka *log.level ");
-    notes[0] = '\0';
-    config_compare(one, other, note_difference, notes);
-    ck_assert_ptr_nonnull(strstr(notes, "name "));
-    ck_assert_ptr_nonnull(strstr(notes, "source.conninfo "));
-    ck_assert_ptr_nonnull(strstr(notes, "route.rules "));
-    ck_assert_ptr_nonnull(strstr(notes, "*checkpoint.interval "));
-    ck_assert_ptr_nonnull(strstr(notes, "*delivery.drain_timeout "));
+    struct buf notes AUTO(buf_deinit);
+    buf_init(&notes, 4096);
+    config_compare(one, same, note_difference, &notes);
+    ck_assert_uint_eq(notes.len, 0);
+    config_compare(one, near, note_difference, &notes);
+    ck_assert_bytes(buf_bytes(&notes), "capture sink.kafka *log.level ");
+    buf_reset(&notes);
+    config_compare(one, other, note_difference, &notes);
+    ck_assert_ptr_nonnull(strstr(buf_cstr(&notes), "name "));
+    ck_assert_ptr_nonnull(strstr(buf_cstr(&notes), "source.conninfo "));
+    ck_assert_ptr_nonnull(strstr(buf_cstr(&notes), "route.rules "));
+    ck_assert_ptr_nonnull(strstr(buf_cstr(&notes), "*checkpoint.interval "));
+    ck_assert_ptr_nonnull(strstr(buf_cstr(&notes), "*delivery.drain_timeout "));
     config_free(one);
     config_free(same);
     config_free(other);
@@ -336,9 +334,10 @@ START_TEST(differences_of_rules_are_named)
         snprintf(other, sizeof(other), GOOD "route: {rules: [%s]}\n", rules[i]);
         struct config *running = good_load(one, NULL, 0);
         struct config *fresh = good_load(other, NULL, 0);
-        char notes[256] = "";
-        config_compare(running, fresh, note_difference, notes);
-        ck_assert_str_eq(notes, i == 0 ? "" : "route.rules ");
+        struct buf notes AUTO(buf_deinit);
+        buf_init(&notes, 256);
+        config_compare(running, fresh, note_difference, &notes);
+        ck_assert_str_eq(buf_cstr(&notes), i == 0 ? "" : "route.rules ");
         config_free(running);
         config_free(fresh);
     }
@@ -365,4 +364,4 @@ static Suite *suite_of_load(void)
     return suite;
 }
 
-TEST_MAIN(suite_of_load())
+TEST_MAIN_SCRATCH(suite_of_load())

@@ -19,7 +19,7 @@ static const struct redaction redactions[] = {
     {"password=a\\ b user=u", "password=****** user=u"},
     {"password=", "password="},
     {"host=h sslpassword=x sslkey=/k", "host=h sslpassword=****** sslkey=/k"},
-    {"passfile=/home/u/.pgpass", "passfile=/home/u/.pgpass"},
+    {"passfile=/var/lib/u/.pgpass", "passfile=/var/lib/u/.pgpass"},
     {"postgresql://u:hunter2@h:5432/db", "postgresql://u:******@h:5432/db"},
     {"postgres://u:p@ss@h/db?sslmode=require", "postgres://u:******@h/db?sslmode=require"},
     {"postgres://u:p/w@h/db", "postgres://u:******@h/db"},

@@ -3,8 +3,9 @@
 #include "bad.h"
 
 #include <stdio.h>
-#include <sys/stat.h>
 #include <unistd.h>
+
+#include "../scratch.h"
 
 struct expansion {
     const char *written;
@@ -161,16 +162,12 @@ static const struct secret_case secret_cases[] = {
     {"hunter2\n", 8, 0602, NULL, "open to everyone (mode 0602)"},
 };
 
-static char secret_path[] = "/tmp/walferry-secret-XXXXXX";
+static char secret_path[SCRATCH_PATH_MAX];
 
 static void write_secret(const char *content, size_t len, mode_t mode)
 {
-    strcpy(secret_path + strlen(secret_path) - 6, "XXXXXX");
-    int fd = mkstemp(secret_path);
-    ck_assert_int_ge(fd, 0);
-    ck_assert_int_eq(write(fd, content, len), (ssize_t)len);
-    ck_assert_int_eq(fchmod(fd, mode), 0);
-    ck_assert_int_eq(close(fd), 0);
+    scratch_path(secret_path, "secret");
+    scratch_write(secret_path, content, len, mode);
 }
 
 START_TEST(secrets_come_from_files)
@@ -264,4 +261,4 @@ static Suite *suite_of_variable(void)
     return suite;
 }
 
-TEST_MAIN(suite_of_variable())
+TEST_MAIN_SCRATCH(suite_of_variable())

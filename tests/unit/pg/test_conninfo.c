@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "../test.h"
+#include "../scratch.h"
 
 static struct err err;
 static struct conninfo conninfo;
@@ -105,14 +105,10 @@ END_TEST
 
 static bool password_of(const char *content, size_t len, char out[PG_PASSWORD_MAX])
 {
-    char path[] = "/tmp/walferry-password-XXXXXX";
-    int fd = mkstemp(path);
-    ck_assert_int_ge(fd, 0);
-    ck_assert_int_eq((int)write(fd, content, len), (int)len);
-    close(fd);
-    bool ok = conninfo_password(path, out, &err);
-    unlink(path);
-    return ok;
+    char path[SCRATCH_PATH_MAX];
+    scratch_path(path, "password");
+    scratch_write(path, content, len, 0600);
+    return conninfo_password(path, out, &err);
 }
 
 START_TEST(password_file)
@@ -157,4 +153,4 @@ static Suite *conninfo_suite(void)
     return suite;
 }
 
-TEST_MAIN(conninfo_suite())
+TEST_MAIN_SCRATCH(conninfo_suite())

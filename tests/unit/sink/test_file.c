@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -7,11 +8,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "test.h"
+#include "scratch.h"
 #include "walferry/sink/sink.h"
 
-static char directory[64];
-static char path[128];
+static char path[SCRATCH_PATH_MAX];
 static struct sink_opts opts;
 static const struct sink_ops *ops;
 static struct sink *sink;
@@ -21,9 +21,8 @@ static struct sink_report reports[1000];
 
 static void setup(void)
 {
-    strcpy(directory, "/tmp/walferry-file-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(directory));
-    snprintf(path, sizeof(path), "%s/out.jsonl", directory);
+    scratch_path(path, "out.jsonl");
+    ck_assert_int_eq(unlink(path) == 0 ? ENOENT : errno, ENOENT);
     opts = (struct sink_opts){.kind = SINK_FILE,
                               .path = path,
                               .max_records = 1000,
@@ -38,8 +37,6 @@ static void setup(void)
 static void teardown(void)
 {
     ops->close(sink);
-    unlink(path);
-    rmdir(directory);
 }
 
 static void open_sink(void)
@@ -304,4 +301,4 @@ static Suite *suite_of_file(void)
     return suite;
 }
 
-TEST_MAIN(suite_of_file())
+TEST_MAIN_SCRATCH(suite_of_file())

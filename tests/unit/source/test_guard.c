@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "walferry/source/guard.h"
 
+#include <stdio.h>
+
 #include "../test.h"
 
 static struct source_facts facts;
@@ -83,7 +85,7 @@ END_TEST
 
 START_TEST(wal_level)
 {
-    strcpy(facts.wal_level, "replica");
+    snprintf(facts.wal_level, sizeof facts.wal_level, "replica");
     refuse(ERR_PG_WAL_LEVEL, 78);
     ck_assert(strstr(err.hint, "ALTER SYSTEM SET wal_level = logical") != NULL);
 }
@@ -98,14 +100,14 @@ END_TEST
 
 START_TEST(other_pipeline)
 {
-    strcpy(checkpoint.pipeline, "invoices");
+    snprintf(checkpoint.pipeline, sizeof checkpoint.pipeline, "invoices");
     refuse(ERR_IDENTITY_CHECKPOINT, 73);
 }
 END_TEST
 
 START_TEST(other_slot)
 {
-    strcpy(checkpoint.slot, "walferry_invoices");
+    snprintf(checkpoint.slot, sizeof checkpoint.slot, "walferry_invoices");
     refuse(ERR_IDENTITY_CHECKPOINT, 73);
 }
 END_TEST
@@ -141,10 +143,10 @@ START_TEST(slot_foreign)
     facts.slot.logical = false;
     refuse(ERR_SLOT_FOREIGN, 73);
     setup();
-    strcpy(facts.slot.plugin, "test_decoding");
+    snprintf(facts.slot.plugin, sizeof facts.slot.plugin, "test_decoding");
     refuse(ERR_SLOT_FOREIGN, 73);
     setup();
-    strcpy(facts.slot.database, "other");
+    snprintf(facts.slot.database, sizeof facts.slot.database, "other");
     refuse(ERR_SLOT_FOREIGN, 73);
     setup();
     facts.slot.two_phase = true;
@@ -178,7 +180,7 @@ START_TEST(slot_lost)
     facts.slot.wal_status = WAL_LOST;
     refuse(ERR_SLOT_LOST, 66);
     setup();
-    strcpy(facts.slot.invalidation, "idle_timeout");
+    snprintf(facts.slot.invalidation, sizeof facts.slot.invalidation, "idle_timeout");
     refuse(ERR_SLOT_LOST, 66);
     ck_assert(strstr(err.message, "idle_timeout") != NULL);
     setup();
@@ -259,6 +261,7 @@ START_TEST(submitted_ahead)
     setup();
     input.submitted = lsn_make(999);
     starts_at(500);
+    setup();
     /* A commit record that begins where the WAL ends is not in it. */
     input.submitted = lsn_make(1000);
     refuse(ERR_CHECKPOINT_AHEAD, 66);
