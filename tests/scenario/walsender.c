@@ -23,8 +23,8 @@ struct rule {
 };
 
 struct walsender {
-    char directory[64];
-    char socket_path[96];
+    char directory[96];
+    char socket_path[112];
     char conninfo[192];
     int listen_fd;
     int client_fd; /* -1 without one */
@@ -214,14 +214,17 @@ struct walsender *walsender_new(void)
 {
     struct walsender *server = calloc(1, sizeof *server);
     ASSERT(server != NULL);
-    strcpy(server->directory, "/tmp/walsender-XXXXXX");
+    const char *parent = getenv("TMPDIR");
+    snprintf(server->directory, sizeof server->directory, "%s/walsender-XXXXXX",
+             parent != NULL ? parent : "/tmp");
     ASSERT(mkdtemp(server->directory) != NULL);
     snprintf(server->socket_path, sizeof server->socket_path, "%s/.s.PGSQL.5432",
              server->directory);
     snprintf(server->conninfo, sizeof server->conninfo,
              "host=%s port=5432 dbname=shop user=walferry gssencmode=disable", server->directory);
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    snprintf(address.sun_path, sizeof address.sun_path, "%s", server->socket_path);
+    int length = snprintf(address.sun_path, sizeof address.sun_path, "%s", server->socket_path);
+    ASSERT(length > 0 && (size_t)length < sizeof address.sun_path);
     server->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     ASSERT(server->listen_fd >= 0);
     ASSERT(bind(server->listen_fd, (const struct sockaddr *)&address, sizeof address) == 0);
@@ -283,7 +286,7 @@ static struct rule *find_rule(struct walsender *server, const char *text)
     }
     ASSERT(server->rule_count < RULES_MAX && strlen(text) < sizeof server->rules[0].text);
     struct rule *rule = &server->rules[server->rule_count++];
-    strcpy(rule->text, text);
+    snprintf(rule->text, sizeof rule->text, "%s", text);
     buf_init(&rule->reply, BUFFER_MAX);
     return rule;
 }
