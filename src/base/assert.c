@@ -5,13 +5,13 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { EXIT_BUG = 70 };
+#include "walferry/base/err.h"
 
 void assert_failed(const char *condition, const char *file, int line, const char *function)
 {
     char text[512];
-    int length = snprintf(text, sizeof(text), "walferry: bug: %s:%d: %s: %s\n", file, line,
-                          function, condition);
+    int length = snprintf(text, sizeof(text), "walferry: bug WF-%u: %s:%d: %s: %s\n",
+                          err_number(ERR_INTERNAL), file, line, function, condition);
     size_t size = length < 0 ? 0 : (size_t)length;
     if (size >= sizeof(text)) {
         size = sizeof(text) - 1;
@@ -22,5 +22,5 @@ void assert_failed(const char *condition, const char *file, int line, const char
     if (poll(&room, 1, 0) == 1 && room.revents == POLLOUT) {
         discard(write(STDERR_FILENO, text, size) >= 0);
     }
-    _exit(EXIT_BUG);
+    _exit(err_exit_status(ERR_INTERNAL));
 }

@@ -3,9 +3,9 @@
  * assert: checks that stay on in release builds.
  *
  * ASSERT states what the code around it relies on; a false one is a bug in walferry, never
- * the fault of input. It writes one line to standard error and ends the process with exit
- * status 70 without running cleanup: a restart from the checkpoint is always safe, going on
- * with a broken invariant is not.
+ * the fault of input. It writes one line to standard error and ends the process with the exit
+ * status of ERR_INTERNAL, 70, without running cleanup: a restart from the checkpoint is always
+ * safe, going on with a broken invariant is not.
  */
 #pragma once
 

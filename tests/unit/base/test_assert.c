@@ -72,7 +72,7 @@ START_TEST(false_ends_with_70)
     int status = run(break_invariant, text, sizeof(text));
     ck_assert(WIFEXITED(status));
     ck_assert_int_eq(WEXITSTATUS(status), 70);
-    ck_assert_ptr_nonnull(strstr(text, "walferry: bug: test_assert.c:"));
+    ck_assert_ptr_nonnull(strstr(text, "walferry: bug WF-9001: test_assert.c:"));
     ck_assert_ptr_nonnull(strstr(text, "break_invariant: cows == 2\n"));
     ck_assert_ptr_eq(strchr(text, '\n'), text + strlen(text) - 1);
 }
