@@ -123,6 +123,21 @@ static bool check_session(const struct pg *pg, struct err *err)
     return true;
 }
 
+static enum pg_poll settle(struct pg *pg, struct err *err)
+{
+    enum pg_poll outcome = pg_query_poll(pg, err);
+    pg->settling = outcome == PG_POLL_WAIT;
+    return outcome;
+}
+
+/* Where any bytes may stand in a text, a server that had to send UTF8 would stop at the first that
+ * are none, for ever: bytes come as they are, and whoever reads them checks them. */
+static bool holds_any_bytes(const struct pg *pg)
+{
+    const char *encoding = PQparameterStatus(pg->conn, "server_encoding");
+    return encoding != NULL && strcmp(encoding, "SQL_ASCII") == 0;
+}
+
 static enum pg_poll connected(struct pg *pg, struct err *err)
 {
     PQsetErrorVerbosity(pg->conn, PQERRORS_DEFAULT);
@@ -134,11 +149,18 @@ static enum pg_poll connected(struct pg *pg, struct err *err)
         return PG_POLL_FAILED;
     }
     pg->connected = true;
-    return PG_POLL_DONE;
+    if (!holds_any_bytes(pg)) {
+        return PG_POLL_DONE;
+    }
+    return pg_query_start(pg, "SET client_encoding = 'SQL_ASCII'", err) ? settle(pg, err)
+                                                                        : PG_POLL_FAILED;
 }
 
 enum pg_poll pg_connect_poll(struct pg *pg, struct err *err)
 {
+    if (pg->settling) {
+        return settle(pg, err);
+    }
     ASSERT(!pg->connected);
     if (!socket_ready(pg)) {
         return PG_POLL_WAIT;

@@ -20,6 +20,7 @@ struct pg {
     char *copy;       /* handed out by pg_copy_get(); owned until the next call */
     PostgresPollingStatusType polling;
     bool connected;
+    bool settling; /* connected, and not yet handed out: the session is still being set up */
     bool querying;
     bool copying;
     bool copy_tail;                       /* the stream is over, its last result is still to come */

@@ -16,10 +16,8 @@
 #define HINT_FULL                                                                                  \
     "raise max_connections or max_wal_senders, or the role's limit: ALTER ROLE \"{user}\" "        \
     "CONNECTION LIMIT -1"
-#define HINT_SLOTS "raise max_replication_slots, or drop a slot that nobody uses any more"
-#define HINT_ENCODING                                                                              \
-    "find the value that is not valid text and mend it at its origin; a database of encoding "     \
-    "SQL_ASCII cannot be relayed as UTF8"
+#define HINT_SLOTS    "raise max_replication_slots, or drop a slot that nobody uses any more"
+#define HINT_ENCODING "find the value that is not valid text, and mend it at its origin"
 #define HINT_POOLER                                                                                \
     "connect to PostgreSQL itself: a pooler in between does not speak the replication protocol "   \
     "(PgBouncer does since 1.24)"

@@ -6,7 +6,8 @@
  * owner waits for pg_fd() with pg_wants() and calls again. (Resolving a host name may block inside
  * libpq for as long as the resolver takes; use hostaddr where that matters.)
  * Server texts are untrusted and are escaped in errors; passwords never enter one. Times and text
- * come in one form on every connection: UTF8, ISO dates, UTC, hex bytea.
+ * come in one form on every connection: UTF8, ISO dates, UTC, hex bytea. Only of a database of
+ * encoding SQL_ASCII, which knows no characters, text is any bytes.
  */
 #pragma once
 
