@@ -6,6 +6,9 @@
 #define HOLD_MAX_NS    (30 * NS_PER_S)
 /* Failures alone after which a record is poison. */
 #define FAILURES_ALONE 2
+/* What the letter keeps of a row whose letter the broker refused: its key and identity, but no
+ * payload worth the name. */
+#define LETTER_SMALL 1024
 
 static bool cursor_before(struct cursor a, struct cursor b)
 {
@@ -23,12 +26,23 @@ bool delivery_may_submit(const struct relay *relay)
     return !relay->careful.on || relay->ledger == NULL || ledger_records(relay->ledger) == 0;
 }
 
-bool delivery_rejected(const struct relay *relay, struct cursor at)
+static bool suspected(const struct relay *relay, struct cursor at)
 {
     /* The suspect is kept by the place behind it, as flights are. */
     at.ordinal++;
-    return relay->careful.on && relay->careful.failures >= FAILURES_ALONE &&
-           cursor_same(at, relay->careful.suspect);
+    return relay->careful.on && cursor_same(at, relay->careful.suspect);
+}
+
+bool delivery_rejected(const struct relay *relay, struct cursor at)
+{
+    return relay->careful.failures >= FAILURES_ALONE && suspected(relay, at);
+}
+
+size_t delivery_letter_max(const struct relay *relay, struct cursor at)
+{
+    size_t max = relay->sink->ops->value_max(relay->sink);
+    bool refused = relay->careful.letters > 0 && suspected(relay, at);
+    return refused && max > LETTER_SMALL ? LETTER_SMALL : max;
 }
 
 /* Doubles with every failure in a row. */
@@ -88,20 +102,26 @@ static void delivered(struct relay *relay, uint64_t tag)
         relay->careful = (struct careful){0};
 }
 
-/* The broker refused a batch; one of its records may be poison, all of them come again. */
-static void suspect(struct relay *relay, const struct flight *flight, const char *error)
+/* The broker refused a batch; one of its records may be poison, all of them come again. False when
+ * it is a dead letter, alone, that was cut short already. */
+static bool suspect(struct relay *relay, const struct flight *flight, const char *error)
 {
     struct careful *careful = &relay->careful;
     bool alone = careful->on && ledger_records(relay->ledger) == 1;
     careful->error = error;
-    if (alone) {
-        careful->failures =
-            cursor_same(flight->after, careful->suspect) ? careful->failures + 1 : 1;
+    if (alone && !cursor_same(flight->after, careful->suspect)) {
         careful->suspect = flight->after;
+        careful->failures = 0;
+        careful->letters = 0;
+    }
+    if (alone) {
+        careful->failures++;
+        careful->letters += flight->dead_letter ? 1 : 0;
     }
     if (!careful->on || cursor_before(careful->until, relay->newest))
         careful->until = relay->newest;
     careful->on = true;
+    return !alone || careful->letters < FAILURES_ALONE;
 }
 
 /* Why a report that is no delivery came, as an error for people. */
@@ -122,13 +142,11 @@ static void failed(struct relay *relay, const struct sink_report *report)
     explain(relay, report, &err);
     switch (report->outcome) {
     case SINK_SUSPECT:
-        if (flight.dead_letter) {
-            err.code = ERR_DEAD_LETTER;
-            relay_fail(relay, &err);
-            return;
-        }
-        suspect(relay, &flight, report->error);
-        break;
+        if (suspect(relay, &flight, report->error))
+            break;
+        err.code = ERR_DEAD_LETTER;
+        relay_fail(relay, &err);
+        return;
     case SINK_HALT:
         relay_fail(relay, &err);
         return;

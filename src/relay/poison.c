@@ -34,7 +34,7 @@ static void send_letter(struct relay *relay, const struct event *event, struct b
         .reason = reason,
         .pipeline = relay->config->name,
         .time_us = clock_wall_us(),
-        .value_max = relay->sink->ops->value_max(relay->sink),
+        .value_max = delivery_letter_max(relay, relay->in_hand.at),
     };
     if (!envelope_dead_letter(event, &letter, &relay->arena, &offered->record, &err)) {
         struct err fatal;

@@ -60,6 +60,7 @@ struct careful {
     struct cursor until;
     struct cursor suspect; /* the record that failed alone */
     unsigned failures;     /* of the suspect */
+    unsigned letters;      /* those of them that were its dead letter's */
     const char *error;     /* static name of the last refusal */
 };
 
@@ -169,6 +170,8 @@ MUST_USE bool delivery_collect(struct relay *relay);
 void delivery_failed(struct relay *relay, const struct err *err);
 /* Before the row at `at` is rendered: a record that failed alone and twice. */
 bool delivery_rejected(const struct relay *relay, struct cursor at);
+/* Bytes of the row that its dead letter may have: less after the broker refused one. */
+size_t delivery_letter_max(const struct relay *relay, struct cursor at);
 /* In careful mode: whether a record may be submitted now. */
 bool delivery_may_submit(const struct relay *relay);
 
