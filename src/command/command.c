@@ -5,6 +5,39 @@
 
 #include "walferry/base/parse.h"
 
+#define LINE_WIDTH    80
+#define OPTION_INDENT 27
+
+/* Broken between words; lines of the text stay apart. The first line begins at `column`. */
+static void print_wrapped(FILE *out, const char *text, size_t column, size_t indent)
+{
+    while (*text != '\0') {
+        size_t word = strcspn(text, " \n");
+        if (column > indent && column + 1 + word > LINE_WIDTH) {
+            fprintf(out, "\n%*s", (int)indent, "");
+            column = indent;
+        } else if (column > indent) {
+            fputc(' ', out);
+            column++;
+        }
+        fprintf(out, "%.*s", (int)word, text);
+        column += word;
+        text += word;
+        for (; *text == '\n'; text++) {
+            fprintf(out, "\n%*s", (int)indent, "");
+            column = indent;
+        }
+        text += *text == ' ' ? 1 : 0;
+    }
+    fputc('\n', out);
+}
+
+static void print_option(FILE *out, const char *left, const char *help)
+{
+    fprintf(out, "  %-24s ", left);
+    print_wrapped(out, help, OPTION_INDENT, OPTION_INDENT);
+}
+
 static void print_options(FILE *out, const struct option_spec *options)
 {
     for (; options->name != NULL; options++) {
@@ -13,18 +46,20 @@ static void print_options(FILE *out, const struct option_spec *options)
                  options->letter == NULL ? "" : ", ", options->name,
                  options->argument == NULL ? "" : " ",
                  options->argument == NULL ? "" : options->argument);
-        fprintf(out, "  %-24s %s\n", left, options->help);
+        print_option(out, left, options->help);
     }
 }
 
 static void help_command(FILE *out, const struct command *command)
 {
-    fprintf(out, "walferry %s: %s\n\nUsage: walferry %s %s\n\n%s\n\nOptions:\n", command->name,
-            command->summary, command->name, command->synopsis, command->help);
+    fprintf(out, "walferry %s: %s\n\nUsage: walferry %s %s\n\n", command->name, command->summary,
+            command->name, command->synopsis);
+    print_wrapped(out, command->help, 0, 0);
+    fprintf(out, "\nOptions:\n");
     if (command->takes_config)
         print_options(out, arguments_shared);
     print_options(out, command->options);
-    fprintf(out, "  %-24s %s\n", "-h, --help", "This text.");
+    print_option(out, "-h, --help", "This text.");
 }
 
 static void help_all(FILE *out)

@@ -77,7 +77,13 @@ const struct command commands[] = {
         .help =
             "Starts a throw-away PostgreSQL from the installed server and the Kafka cluster that "
             "librdkafka carries, makes the outbox, writes sample orders, relays them, reads them "
-            "back and prints them. Nothing is left behind.\n"
+            "back and prints them. Nothing is left behind, however it ends; only the topics "
+            "walferry-demo.* stay in a Kafka named by --kafka. The slot is always a temporary "
+            "one. PostgreSQL refuses to run as root: then the user postgres or nobody runs it.\n"
+            "\n"
+            "With --conninfo the role needs REPLICATION and the right to make a schema and a "
+            "publication. An outbox that somebody publishes already is refused, because the sample "
+            "orders would go there too.\n"
             "\n"
             "Example: walferry demo --count 5",
         .options = demo_options,
