@@ -55,8 +55,6 @@ void poison_row(struct relay *relay, const struct event *event, struct bytes int
     struct err placed = *reason;
     if (placed.where[0] == '\0')
         err_where(&placed, "event %s", position_format(event->position).text);
-    else
-        err_context(&placed, "event %s", position_format(event->position).text);
     switch (relay->config->delivery.poison) {
     case POISON_DEAD_LETTER:
         health_error(relay, LOG_WARN, "row goes to the dead letter topic", &placed);
