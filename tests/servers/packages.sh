@@ -25,19 +25,17 @@ apt_install() {
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@"
 }
 
-# A package that brings a service must not start it; what the machine says itself comes first.
-install_packages() {
-    local missing policy=/usr/sbin/policy-rc.d ours=no status=0
+# A package that brings a service must not start it; what the machine says itself comes first. In a
+# shell of its own, whose end takes the policy away in any case.
+install_packages() (
+    policy=/usr/sbin/policy-rc.d
     mapfile -t missing < <(missing_packages "$@")
-    [ "${#missing[@]}" -gt 0 ] || return 0
+    [ "${#missing[@]}" -gt 0 ] || exit 0
     if [ ! -e "$policy" ]; then
-        ours=yes
+        trap 'as_root rm -f "$policy"' EXIT
         printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
         as_root chmod 755 "$policy"
     fi
     # Lists of packages may be absent, or too old.
-    apt_install "${missing[@]}" || { as_root apt-get update -q && apt_install "${missing[@]}"; } ||
-        status=1
-    [ "$ours" = no ] || as_root rm -f "$policy"
-    return "$status"
-}
+    apt_install "${missing[@]}" || { as_root apt-get update -q && apt_install "${missing[@]}"; }
+)
