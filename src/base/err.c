@@ -27,28 +27,14 @@ static const struct row rows[ERR_COUNT] = {
 /* Room for the longest member of struct err. */
 enum { SCRATCH_SIZE = sizeof(((struct err *)0)->hint) };
 
-/* Copy, cut to `size` with the NUL, never inside a character. */
-static void copy_cut(char *to, size_t size, const char *from)
-{
-    size_t length = strlen(from);
-    if (length >= size) {
-        length = size - 1;
-        while (length > 0 && ((unsigned char)from[length] & 0xC0u) == 0x80u) {
-            length--;
-        }
-    }
-    memcpy(to, from, length);
-    to[length] = '\0';
-}
-
 /* By way of a copy, because the arguments may be members of the same struct err. */
 static void format_cut(char *to, size_t size, const char *format, va_list args) PRINTF_LIKE(3, 0);
 static void format_cut(char *to, size_t size, const char *format, va_list args)
 {
-    /* One more than fits: then copy_cut() sees whether the cut is inside a character. */
+    /* One more than fits: then utf8_copy() sees whether the cut is inside a character. */
     char scratch[SCRATCH_SIZE + 1] = "";
     int length = vsnprintf(scratch, sizeof(scratch), format, args);
-    copy_cut(to, size, length < 0 ? format : scratch);
+    utf8_copy(to, size, length < 0 ? format : scratch);
 }
 
 bool err_set_at(struct err *err, enum err_code code, const char *file, int line, const char *format,
@@ -105,7 +91,7 @@ bool err_context(struct err *err, const char *format, ...)
     va_end(args);
     char whole[2 * sizeof(err->message) + 2];
     snprintf(whole, sizeof(whole), "%s: %s", context, err->message);
-    copy_cut(err->message, sizeof(err->message), whole);
+    utf8_copy(err->message, sizeof(err->message), whole);
     return false;
 }
 
@@ -176,6 +162,6 @@ size_t err_render(const struct err *err, char *out, size_t size)
         utf8_put_printable(&line, bytes_str(err->hint), sizeof(err->hint));
     }
     ASSERT(buf_ok(&line));
-    copy_cut(out, size, buf_cstr(&line));
+    utf8_copy(out, size, buf_cstr(&line));
     return strlen(out);
 }

@@ -2,6 +2,7 @@
 #include "walferry/base/json.h"
 
 #include "walferry/base/assert.h"
+#include "walferry/base/parse.h"
 
 #define SURROGATE_HIGH 0xD800u
 #define SURROGATE_LOW  0xDC00u
@@ -13,18 +14,13 @@ static const uint8_t meanings[256] = {
     ['f'] = '\f', ['n'] = '\n',  ['r'] = '\r', ['t'] = '\t',
 };
 
-static uint32_t hex_digit(uint8_t byte)
-{
-    if (byte >= '0' && byte <= '9')
-        return (uint32_t)(byte - '0');
-    return (uint32_t)((byte | 0x20) - 'a' + 10);
-}
-
-/* The four digits at `pos`. */
+/* The four digits at `pos`, which the scanner saw. */
 static uint32_t hex_unit(const uint8_t *pos)
 {
-    return hex_digit(pos[0]) << 12 | hex_digit(pos[1]) << 8 | hex_digit(pos[2]) << 4 |
-           hex_digit(pos[3]);
+    uint32_t unit = 0;
+    for (int i = 0; i < 4; i++)
+        unit = unit << 4 | (uint32_t)parse_hex_digit(pos[i]);
+    return unit;
 }
 
 static uint8_t *write_utf8(uint8_t *out, uint32_t code)

@@ -108,19 +108,6 @@ uint64_t log_dropped(void)
 
 /* --- values --- */
 
-/* The first `limit` bytes, or a little less, so that no character is cut in two. */
-static struct bytes cut(struct bytes text, size_t limit)
-{
-    if (text.len <= limit) {
-        return text;
-    }
-    size_t len = limit;
-    while (len > 0 && limit - len < 4 && (text.ptr[len] & 0xC0u) == 0x80u) {
-        len--;
-    }
-    return bytes_make(text.ptr, len);
-}
-
 static bool needs_quotes(struct bytes text)
 {
     for (size_t i = 0; i < text.len; i++) {
@@ -133,7 +120,7 @@ static bool needs_quotes(struct bytes text)
 
 static void put_text_value(struct buf *line, struct bytes text, size_t limit)
 {
-    struct bytes shown = cut(text, limit);
+    struct bytes shown = utf8_cut(text, limit);
     bool quotes = needs_quotes(text);
     buf_put_str(line, quotes ? "\"" : "");
     size_t from = 0;
@@ -160,7 +147,7 @@ static size_t character_len(struct bytes text)
 
 static void put_json_string(struct buf *line, struct bytes text, size_t limit)
 {
-    struct bytes shown = cut(text, limit);
+    struct bytes shown = utf8_cut(text, limit);
     buf_put_u8(line, '"');
     for (size_t i = 0; i < shown.len;) {
         size_t len = character_len(bytes_make(shown.ptr + i, shown.len - i));

@@ -4,6 +4,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "walferry/base/parse.h"
+
 enum { HALF_DIGITS_MAX = 8 };
 
 struct lsn_text lsn_format(struct lsn lsn)
@@ -15,20 +17,6 @@ struct lsn_text lsn_format(struct lsn lsn)
 }
 
 /* -1 for what is no hexadecimal digit. */
-static int hex_digit(uint8_t byte)
-{
-    if (byte >= '0' && byte <= '9') {
-        return byte - '0';
-    }
-    if (byte >= 'A' && byte <= 'F') {
-        return byte - 'A' + 10;
-    }
-    if (byte >= 'a' && byte <= 'f') {
-        return byte - 'a' + 10;
-    }
-    return -1;
-}
-
 static bool parse_half(const uint8_t *digits, size_t count, uint64_t *ret_value)
 {
     if (count == 0 || count > HALF_DIGITS_MAX) {
@@ -36,7 +24,7 @@ static bool parse_half(const uint8_t *digits, size_t count, uint64_t *ret_value)
     }
     uint64_t value = 0;
     for (size_t i = 0; i < count; i++) {
-        int digit = hex_digit(digits[i]);
+        int digit = parse_hex_digit(digits[i]);
         if (digit < 0) {
             return false;
         }

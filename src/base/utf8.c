@@ -2,6 +2,7 @@
 #include "walferry/base/utf8.h"
 
 #include "swar.h"
+#include "walferry/base/assert.h"
 
 /* What may follow a leading byte (RFC 3629, section 4): the length of the sequence and the range of
  * the second byte, which is where overlong forms, surrogates and too large values show. */
@@ -82,6 +83,27 @@ static void put_hex(struct buf *buf, const uint8_t *pos, size_t length)
         const char escape[4] = {'\\', 'x', digits[pos[i] >> 4], digits[pos[i] & 0x0F]};
         buf_put(buf, escape, sizeof(escape));
     }
+}
+
+struct bytes utf8_cut(struct bytes text, size_t max)
+{
+    if (text.len <= max) {
+        return text;
+    }
+    size_t len = max;
+    /* Of what is not UTF-8, no more is lost than of a character. */
+    while (len > 0 && max - len < 3 && (text.ptr[len] & 0xC0u) == 0x80u) {
+        len--;
+    }
+    return bytes_make(text.ptr, len);
+}
+
+void utf8_copy(char *to, size_t size, const char *from)
+{
+    ASSERT(size > 0);
+    struct bytes shown = utf8_cut(bytes_str(from), size - 1);
+    memcpy(to, shown.ptr, shown.len);
+    to[shown.len] = '\0';
 }
 
 void utf8_put_printable(struct buf *buf, struct bytes text, size_t max)

@@ -116,22 +116,11 @@ void field_read(struct draft *draft, enum event_field field, struct cell cell)
     UNREACHABLE();
 }
 
-static int hex_digit(uint8_t byte)
-{
-    if (byte >= '0' && byte <= '9')
-        return byte - '0';
-    if (byte >= 'a' && byte <= 'f')
-        return byte - 'a' + 10;
-    if (byte >= 'A' && byte <= 'F')
-        return byte - 'A' + 10;
-    return -1;
-}
-
 static bool decode_hex(uint8_t *out, struct bytes digits)
 {
     for (size_t i = 0; i + 1 < digits.len; i += 2) {
-        int high = hex_digit(digits.ptr[i]);
-        int low = hex_digit(digits.ptr[i + 1]);
+        int high = parse_hex_digit(digits.ptr[i]);
+        int low = parse_hex_digit(digits.ptr[i + 1]);
         if (high < 0 || low < 0)
             return false;
         *out++ = (uint8_t)(high << 4 | low);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "properties.h"
 
+#include "walferry/base/parse.h"
+
 struct scan {
     const uint8_t *pos;
     const uint8_t *end;
@@ -35,13 +37,10 @@ static bool hex_value(const uint8_t *digits, unsigned *ret_value)
 {
     unsigned value = 0;
     for (int i = 0; i < 4; i++) {
-        uint8_t lower = digits[i] | 0x20;
-        if (digits[i] >= '0' && digits[i] <= '9')
-            value = value << 4 | (unsigned)(digits[i] - '0');
-        else if (lower >= 'a' && lower <= 'f')
-            value = value << 4 | (unsigned)(lower - 'a' + 10);
-        else
+        int digit = parse_hex_digit(digits[i]);
+        if (digit < 0)
             return false;
+        value = value << 4 | (unsigned)digit;
     }
     *ret_value = value;
     return true;

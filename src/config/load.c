@@ -7,16 +7,10 @@
 #include <unistd.h>
 
 #include "walferry/base/assert.h"
+#include "walferry/base/fd.h"
 #include "yaml_read.h"
 
 #define DIRECTORY_DEFAULT "./walferry-state"
-
-static void close_fd(int *fd)
-{
-    if (*fd >= 0) {
-        close(*fd);
-    }
-}
 
 static void derive_text(const char **member, const char *text)
 {
@@ -143,7 +137,7 @@ bool config_load_text(const char *path, struct bytes text, const char *const *se
 
 static bool read_file(const char *path, struct buf *out)
 {
-    int fd AUTO(close_fd) = open(path, O_RDONLY | O_CLOEXEC);
+    int fd AUTO(fd_close) = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
         return false;
     }

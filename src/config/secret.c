@@ -2,9 +2,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "load.h"
+#include "walferry/base/fd.h"
 
 static const char *const secret_endings[] = {
     "password", "secret", "passphrase", "key.pem", "ssl_key", "sasl.oauthbearer.config", "token",
@@ -20,13 +20,6 @@ bool secret_property(const char *name)
         }
     }
     return false;
-}
-
-static void close_fd(int *fd)
-{
-    if (*fd >= 0) {
-        close(*fd);
-    }
 }
 
 static bool unreadable(const char *path, int error, struct err *err)
@@ -58,29 +51,9 @@ static bool check_mode(const char *path, const struct stat *info, struct err *er
     return true;
 }
 
-/* All of the file, up to `size` bytes; -1 with errno set. */
-static ssize_t read_all(int fd, char *out, size_t size)
-{
-    size_t len = 0;
-    while (len < size) {
-        ssize_t got = read(fd, out + len, size - len);
-        if (got < 0 && errno == EINTR) {
-            continue;
-        }
-        if (got < 0) {
-            return -1;
-        }
-        if (got == 0) {
-            break;
-        }
-        len += (size_t)got;
-    }
-    return (ssize_t)len;
-}
-
 static bool read_secret(const char *path, char *out, size_t size, size_t *ret_len, struct err *err)
 {
-    int fd AUTO(close_fd) = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int fd AUTO(fd_close) = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) {
         return unreadable(path, errno, err);
     }
@@ -91,12 +64,7 @@ static bool read_secret(const char *path, char *out, size_t size, size_t *ret_le
     if (!check_mode(path, &info, err)) {
         return false;
     }
-    ssize_t len = read_all(fd, out, size);
-    if (len < 0) {
-        return unreadable(path, errno, err);
-    }
-    *ret_len = (size_t)len;
-    return true;
+    return fd_read(fd, out, size, ret_len) || unreadable(path, errno, err);
 }
 
 bool secret_read(const char *path, struct pool *pool, const char **ret_secret, struct err *err)

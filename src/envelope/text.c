@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "rendering.h"
 
+#include "walferry/base/parse.h"
 #include "walferry/base/utf8.h"
 
 /* Of a sequence that utf8_sequence() accepted. */
@@ -101,11 +102,6 @@ struct bytes text_printable(struct bytes text, struct arena *arena)
     return bytes_make(memory, printable.len);
 }
 
-static bool hex_digit(uint8_t byte)
-{
-    return (byte >= '0' && byte <= '9') || (lower(byte) >= 'a' && lower(byte) <= 'f');
-}
-
 bool text_is_uri_reference(struct bytes text)
 {
     static const char marks[] = "-._~:/?#[]@!$&'()*+,;=";
@@ -114,8 +110,8 @@ bool text_is_uri_reference(struct bytes text)
         bool letter = lower(byte) >= 'a' && lower(byte) <= 'z';
         bool digit = byte >= '0' && byte <= '9';
         bool mark = byte != '\0' && strchr(marks, byte) != NULL;
-        bool quoted = byte == '%' && text.len - at > 2 && hex_digit(text.ptr[at + 1]) &&
-                      hex_digit(text.ptr[at + 2]);
+        bool quoted = byte == '%' && text.len - at > 2 && parse_hex_digit(text.ptr[at + 1]) >= 0 &&
+                      parse_hex_digit(text.ptr[at + 2]) >= 0;
         if (!letter && !digit && !mark && !quoted) {
             return false;
         }

@@ -87,6 +87,7 @@ static bool init_series(struct metric_series *series, enum metric metric)
         split_values(series, table[metric].values);
     else
         series->count = 1;
+    ASSERT(series->count > 0);
     series->numbers = calloc(series->count, sizeof(*series->numbers));
     return series->numbers != NULL;
 }
@@ -189,19 +190,10 @@ void metrics_observe(struct metrics *metrics, enum metric metric, double value)
     histogram->sum += observed;
 }
 
-/* FNV-1a */
-static uint32_t hash_of(const char *text)
-{
-    uint32_t hash = 2166136261;
-    for (; *text != '\0'; text++)
-        hash = (hash ^ (uint8_t)*text) * 16777619;
-    return hash;
-}
-
 /* The place in the table of topics that holds the name, or would. */
 static uint16_t *topic_slot(struct metrics *metrics, const char *topic)
 {
-    uint32_t at = hash_of(topic) % METRIC_TOPIC_SLOTS;
+    uint32_t at = bytes_hash(bytes_str(topic)) % METRIC_TOPIC_SLOTS;
     while (metrics->topic_slots[at] != 0 &&
            strcmp(metrics->topics[metrics->topic_slots[at] - 1], topic) != 0)
         at = (at + 1) % METRIC_TOPIC_SLOTS;

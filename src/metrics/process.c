@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "series.h"
+#include "walferry/base/fd.h"
 
 /* What of /proc/self/stat is used, see proc(5): fields are counted from 1 there, and from 3 on they
  * follow the name of the program, which may hold anything. */
@@ -34,14 +35,10 @@ static void put(const char *name, const char *help, enum metric_kind kind, doubl
 /* Length of what was read; 0 when there is nothing. `into` ends in NUL. */
 static size_t read_file(const char *path, char *into, size_t size)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return 0;
+    int fd AUTO(fd_close) = open(path, O_RDONLY | O_CLOEXEC);
     size_t len = 0;
-    ssize_t got;
-    while (len + 1 < size && (got = read(fd, into + len, size - 1 - len)) > 0)
-        len += (size_t)got;
-    (void)close(fd);
+    if (fd < 0 || !fd_read(fd, into, size - 1, &len))
+        return 0;
     into[len] = '\0';
     return len;
 }

@@ -5,9 +5,9 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "walferry/base/buf.h"
+#include "walferry/base/fd.h"
 #include "walferry/base/parse.h"
 #include "walferry/base/utf8.h"
 
@@ -125,24 +125,6 @@ bool conninfo_read(const char *conninfo, struct conninfo *ret_conninfo, struct e
     return true;
 }
 
-static bool read_all(int fd, char *out, size_t size, size_t *ret_len)
-{
-    size_t len = 0;
-    while (len < size) {
-        ssize_t got = read(fd, out + len, size - len);
-        if (got < 0 && errno == EINTR) {
-            continue;
-        }
-        if (got <= 0) {
-            *ret_len = len;
-            return got == 0;
-        }
-        len += (size_t)got;
-    }
-    errno = EFBIG;
-    return false;
-}
-
 /* A file that is away for a moment (secrets are rotated by rename) is a login that fails now and
  * may succeed in half a minute: not a reason to end. */
 static bool password_fail(const char *path, const char *reason, struct err *err)
@@ -154,16 +136,13 @@ static bool password_fail(const char *path, const char *reason, struct err *err)
 
 bool conninfo_password(const char *path, char out[PG_PASSWORD_MAX], struct err *err)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
+    int fd AUTO(fd_close) = open(path, O_RDONLY | O_CLOEXEC);
+    size_t len = 0;
+    if (fd < 0 || !fd_read(fd, out, PG_PASSWORD_MAX, &len)) {
         return password_fail(path, strerror(errno), err);
     }
-    size_t len = 0;
-    bool ok = read_all(fd, out, PG_PASSWORD_MAX - 1, &len);
-    int error = errno;
-    close(fd);
-    if (!ok) {
-        return password_fail(path, strerror(error), err);
+    if (len >= PG_PASSWORD_MAX - 1) {
+        return password_fail(path, strerror(EFBIG), err);
     }
     if (len > 0 && out[len - 1] == '\n') {
         len--;

@@ -31,20 +31,10 @@ void names_deinit(struct names *names)
     *names = (struct names){0};
 }
 
-/* FNV-1a. */
-static uint32_t hash(struct bytes name)
-{
-    uint32_t value = 2166136261u;
-    for (size_t i = 0; i < name.len; i++) {
-        value = (value ^ name.ptr[i]) * 16777619u;
-    }
-    return value;
-}
-
 /* The slot of the name, or the free slot where it would go; at most half of the slots are used. */
 static uint32_t slot_of(const struct names *names, struct bytes name)
 {
-    uint32_t slot = hash(name) & names->mask;
+    uint32_t slot = bytes_hash(name) & names->mask;
     while (names->slots[slot] != 0 &&
            !bytes_equal(bytes_str(names->text[names->slots[slot] - 1]), name)) {
         slot = (slot + 1) & names->mask;
@@ -60,7 +50,7 @@ uint32_t names_find(const struct names *names, struct bytes name)
 
 static void put(struct names *names, uint32_t number, struct bytes name)
 {
-    ASSERT(name.len <= TOPIC_NAME_MAX);
+    ASSERT(name.len <= TOPIC_NAME_MAX && number < names->max && names->text != NULL);
     uint32_t slot = slot_of(names, name);
     ASSERT(names->slots[slot] == 0);
     memcpy(names->text[number], name.ptr, name.len);

@@ -51,6 +51,15 @@ static inline bool bytes_equal(struct bytes a, struct bytes b)
            (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 
+/* FNV-1a, for tables in memory; whoever chooses the bytes can make them collide. */
+static inline uint32_t bytes_hash(struct bytes b)
+{
+    uint32_t hash = UINT32_C(2166136261);
+    for (size_t i = 0; i < b.len; i++)
+        hash = (hash ^ b.ptr[i]) * UINT32_C(16777619);
+    return hash;
+}
+
 static inline bool bytes_is(struct bytes b, const char *text)
 {
     return bytes_present(b) && bytes_equal(b, bytes_str(text));

@@ -13,6 +13,14 @@ MUST_USE bool parse_u64(struct bytes text, uint64_t *ret_value);
 MUST_USE bool parse_i64(struct bytes text, int64_t *ret_value);
 /* true false; nothing else. */
 MUST_USE bool parse_bool(struct bytes text, bool *ret_value);
+/* 0 to 15 of a digit in either case; -1 when it is none. */
+static inline int parse_hex_digit(uint8_t byte)
+{
+    if (byte >= '0' && byte <= '9')
+        return byte - '0';
+    uint8_t lower = byte | 0x20;
+    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
 /* A number with one of the units ms s m h d: "250ms", "1.5s"; "0" alone too. The result must be a
  * whole number of milliseconds: "1.5ms" fails. */
 MUST_USE bool parse_duration_ms(struct bytes text, uint64_t *ret_ms);

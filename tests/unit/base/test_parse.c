@@ -369,6 +369,20 @@ START_TEST(edit_distance_is_capped)
 }
 END_TEST
 
+START_TEST(hex_digits_are_those_alone)
+{
+    static const char digits[] = "0123456789abcdef";
+    for (int byte = 0; byte < 256; byte++) {
+        const char *found = byte == 0 ? NULL : strchr(digits, byte);
+        if (byte >= 'A' && byte <= 'F')
+            found = digits + 10 + byte - 'A';
+        int value = found == NULL ? -1 : (int)(found - digits);
+        ck_assert_msg(parse_hex_digit((uint8_t)byte) == value, "0x%02x is not %d", (unsigned)byte,
+                      value);
+    }
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *suite = suite_create("parse");
@@ -380,6 +394,7 @@ static Suite *suite(void)
     tcase_add_test(numbers, bool_takes_true_and_false_only);
     tcase_add_test(numbers, duration_refuses);
     tcase_add_test(numbers, duration_reads);
+    tcase_add_test(numbers, hex_digits_are_those_alone);
     tcase_add_test(numbers, size_refuses);
     tcase_add_test(numbers, size_reads);
     suite_add_tcase(suite, numbers);

@@ -162,6 +162,38 @@ START_TEST(printable_never_halves_a_character)
 }
 END_TEST
 
+static void check_cut(const char *text, size_t max, const char *expected)
+{
+    ck_assert_msg(bytes_is(utf8_cut(bytes_str(text), max), expected), "%s cut to %zu", text, max);
+    char copy[16];
+    memset(copy, 'x', sizeof(copy));
+    ck_assert_uint_lt(max, sizeof(copy) - 1);
+    utf8_copy(copy, max + 1, text);
+    ck_assert_str_eq(copy, expected);
+    ck_assert_int_eq(copy[max + 1], 'x');
+}
+
+START_TEST(cut_never_halves_a_character)
+{
+    check_cut("a\xE2\x82\xACz", 5, "a\xE2\x82\xACz");
+    check_cut("a\xE2\x82\xACz", 4, "a\xE2\x82\xAC");
+    check_cut("a\xE2\x82\xACz", 3, "a");
+    check_cut("a\xE2\x82\xACz", 2, "a");
+    check_cut("a\xE2\x82\xACz", 1, "a");
+    check_cut("a\xE2\x82\xACz", 0, "");
+    check_cut("\xF0\x9F\x98\x80", 3, "");
+    check_cut("", 0, "");
+    check_cut("", 9, "");
+}
+END_TEST
+
+START_TEST(cut_of_what_is_not_utf8_loses_little)
+{
+    check_cut("\x80\x80\x80\x80\x80\x80\x80", 6, "\x80\x80\x80");
+    ck_assert(!bytes_present(utf8_cut(BYTES_ABSENT, 3)));
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *suite = suite_create("utf8");
@@ -179,6 +211,10 @@ static Suite *suite(void)
     tcase_add_test(printable, printable_stops_at_max);
     tcase_add_test(printable, printable_never_halves_a_character);
     suite_add_tcase(suite, printable);
+    TCase *cut = tcase_create("cut");
+    tcase_add_test(cut, cut_never_halves_a_character);
+    tcase_add_test(cut, cut_of_what_is_not_utf8_loses_little);
+    suite_add_tcase(suite, cut);
     return suite;
 }
 
