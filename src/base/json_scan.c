@@ -179,6 +179,8 @@ static bool scan_open(struct scan *scan, bool object)
         return false;
     uint64_t *word = &scan->in_object[scan->depth / DEPTH_WORD];
     uint64_t bit = UINT64_C(1) << scan->depth % DEPTH_WORD;
+    if (bit == 1)
+        *word = 0;
     *word = object ? *word | bit : *word & ~bit;
     scan->depth++;
     scan->pos++;

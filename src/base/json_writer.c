@@ -235,6 +235,8 @@ void json_double(struct json_writer *json, double value)
     for (int precision = 15; precision <= 17; precision++) {
         len = snprintf(text, sizeof(text), "%.*g", precision, value);
         double read_back = strtod(text, NULL);
+        /* Bit by bit, which tells 0 from -0. */
+        /* NOLINTNEXTLINE(bugprone-suspicious-memory-comparison,cert-exp42-c,cert-flp37-c) */
         if (memcmp(&read_back, &value, sizeof(value)) == 0)
             break;
     }

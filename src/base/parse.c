@@ -10,7 +10,11 @@ struct unit {
 };
 
 static const struct unit duration_units[] = {
-    {"ms", 1}, {"s", 1000}, {"m", 60 * 1000}, {"h", 3600 * 1000}, {"d", 24 * 3600 * 1000},
+    {"ms", 1},
+    {"s", 1000},
+    {"m", UINT64_C(60) * 1000},
+    {"h", UINT64_C(3600) * 1000},
+    {"d", UINT64_C(24) * 3600 * 1000},
 };
 
 static const struct unit size_units[] = {

@@ -179,6 +179,7 @@ static bool unknown_relation(const struct relation *relation, const char *rename
 
 static const char *renamed_from(const struct capture *capture, const struct relation *relation)
 {
+    ASSERT(capture->entry_count == 0 || capture->outboxes != NULL);
     for (size_t i = 0; i < capture->entry_count; i++) {
         const struct outbox *outbox = &capture->outboxes[i];
         if (outbox->resolved && outbox->oid == relation->oid)

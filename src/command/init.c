@@ -16,7 +16,8 @@
 struct init {
     const struct config *config;
     const char *conninfo; /* --conninfo, or NULL */
-    const char *role;     /* to be made, or NULL */
+    const char *role;     /* to be made, or NULL; `user` */
+    char user[128];       /* of the relay */
     FILE *out;
     struct pg *pg;
     bool role_is_new;
@@ -225,15 +226,14 @@ static int init_with(struct init *init, bool print)
 {
     struct setup setup;
     struct err err;
-    char user[128];
     char owner[128];
     const struct config *config = init->config;
-    bool known = pg_conninfo_user(config->source.conninfo, user, sizeof(user));
+    bool known = pg_conninfo_user(config->source.conninfo, init->user, sizeof(init->user));
     bool other =
         init->conninfo != NULL &&
-        (!pg_conninfo_user(init->conninfo, owner, sizeof(owner)) || strcmp(user, owner) != 0);
+        (!pg_conninfo_user(init->conninfo, owner, sizeof(owner)) || strcmp(init->user, owner) != 0);
     bool with_slot = !sink_ops_of(config->sink.kind)->volatile_acks;
-    init->role = known && (other || print) ? user : NULL;
+    init->role = known && (other || print) ? init->user : NULL;
     if (!setup_plan(config, init->role, with_slot, &setup, &err)) {
         return command_fail(&err);
     }

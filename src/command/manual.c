@@ -25,16 +25,17 @@ static void put_word(struct buf *out, const char *word, size_t len, bool line_st
 static void put_text(struct buf *out, const char *text)
 {
     size_t column = 0;
+    char last = '\0'; /* of the word before */
     while (*text != '\0') {
         size_t len = strcspn(text, " \n");
-        bool sentence =
-            column > 0 && strchr(".:", text[-2]) != NULL && *text >= 'A' && *text <= 'Z';
+        bool sentence = column > 0 && (last == '.' || last == ':') && *text >= 'A' && *text <= 'Z';
         if (column > 0)
             buf_put_u8(out, sentence || column + len > 76 ? '\n' : ' ');
         if (sentence || column + len > 76)
             column = 0;
         put_word(out, text, len, column == 0);
         column += len + 1;
+        last = len > 0 ? text[len - 1] : '\0';
         text += len;
         if (text[0] == '\n' && text[1] == '\n') {
             buf_put_str(out, "\n.Pp\n");

@@ -117,6 +117,7 @@ static void check_template_fields(struct load *load, const struct node *list)
     }
     const struct node *node = list->first;
     for (size_t i = 0; i < load->config->capture_count; i++, node = node->next) {
+        ASSERT(node != NULL);
         const struct capture_entry *entry = &load->entries[i];
         if (entry->kind == CAPTURE_OUTBOX && entry->name != NULL) {
             check_placeable(load, node, entry, template);

@@ -111,6 +111,7 @@ static bool measure_columns(struct reader columns, struct draft *draft, struct e
 static const char *store_text(char **text, struct bytes name)
 {
     char *stored = *text;
+    ASSERT(bytes_present(name)); /* the first pass saw it */
     memcpy(stored, name.ptr, name.len);
     stored[name.len] = '\0';
     *text += name.len + 1;

@@ -103,6 +103,8 @@ static bool check_time(const struct rendering *rendering, struct err *err)
                          "default, now()");
 }
 
+/* One call for each event, of which every argument is another object. */
+/* NOLINTNEXTLINE(readability-function-size) */
 bool envelope_render(const struct envelope *envelope, const struct event *event,
                      const struct placement *placement, struct buf *value, struct arena *arena,
                      struct record *ret_record, struct err *err)

@@ -183,6 +183,8 @@ static bool add_headers(struct MHD_Response *response, const struct answer *answ
     return true;
 }
 
+/* The library says what it is called with. */
+/* NOLINTNEXTLINE(readability-function-size) */
 static enum MHD_Result handle(void *context, struct MHD_Connection *connection, const char *url,
                               const char *method, UNUSED const char *version,
                               UNUSED const char *upload, UNUSED size_t *upload_size,

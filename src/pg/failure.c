@@ -37,7 +37,7 @@ void pg_escape(struct bytes text, char *out, size_t size)
 {
     ASSERT(size > 0);
     struct buf buf;
-    buf_init(&buf, 16 * FAILURE_TEXT_MAX);
+    buf_init(&buf, (size_t)16 * FAILURE_TEXT_MAX);
     if (text.len > FAILURE_TEXT_MAX) {
         text.len = FAILURE_TEXT_MAX;
     }

@@ -6,6 +6,7 @@
 
 #include "outcome.h"
 #include "properties.h"
+#include "walferry/base/assert.h"
 #include "walferry/base/clock.h"
 #include "walferry/sink/kafka.h"
 
@@ -75,6 +76,7 @@ static bool look(struct admin *admin, const char *topic, bool *ret_exists, struc
                        : rd_kafka_metadata(admin->rk, 0, handle, &metadata, remaining_ms(admin));
     bool exists = false;
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        ASSERT(metadata != NULL);
         code = metadata->topic_cnt == 1 ? metadata->topics[0].err : RD_KAFKA_RESP_ERR__BAD_MSG;
         exists =
             code == RD_KAFKA_RESP_ERR_NO_ERROR || code == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
