@@ -105,10 +105,25 @@ static bool load_checkpoint(struct relay *relay, struct err *err)
     return true;
 }
 
+static bool list_tables(struct relay *relay, struct err *err)
+{
+    const struct config *config = relay->config;
+    relay->tables = calloc(config->capture_count, sizeof relay->tables[0]);
+    if (relay->tables == NULL)
+        return err_set(err, ERR_MEMORY, "no memory for the captured tables");
+    relay->source_opts.tables = relay->tables;
+    for (size_t i = 0; i < config->capture_count; i++)
+        if (config->captures[i].kind == CAPTURE_OUTBOX)
+            relay->tables[relay->source_opts.table_count++] = config->captures[i].name;
+    return true;
+}
+
 static bool open_source(struct relay *relay, struct err *err)
 {
     const struct sink_opts *sink = &relay->config->sink;
     relay->source_opts = relay->config->source;
+    if (!list_tables(relay, err))
+        return false;
     relay->source_opts.messages |= capture_wants_messages(relay->capture);
     relay->source_opts.temporary |= relay->sink->ops->volatile_acks || sink->mock;
     return load_checkpoint(relay, err) && source_new(&relay->source_opts, &relay->source, err) &&
@@ -151,6 +166,7 @@ static void relay_close(struct relay *relay)
     arena_deinit(&relay->arena);
     buf_deinit(&relay->value);
     free(relay->topic_labels);
+    free(relay->tables);
     loop_deinit(&relay->loop);
 }
 
@@ -233,6 +249,18 @@ static void tick(struct relay *relay)
     }
 }
 
+/* The stream itself does not tell: it merely goes on without the rows. */
+static void watch_publication(struct relay *relay)
+{
+    const struct monitor_facts *facts = monitor_facts(relay->monitor);
+    struct err err;
+    if (facts->table_unpublished[0] == '\0' || relay->draining ||
+        source_state(relay->source) != SOURCE_STATE_STREAMING)
+        return;
+    guard_unpublished(relay->config->source.publication, facts->table_unpublished, &err);
+    relay_halt(relay, &err);
+}
+
 static void turn(struct relay *relay)
 {
     relay->now_ns = clock_mono_ns();
@@ -247,6 +275,7 @@ static void turn(struct relay *relay)
     monitor_turn(relay->monitor, relay->now_ns);
     if (monitor_facts(relay->monitor)->shutting_down)
         session_yield(relay);
+    watch_publication(relay);
     if (relay->http != NULL)
         http_turn(relay->http, relay->now_ns);
     health_update(relay);

@@ -83,6 +83,7 @@ struct relay {
     struct arena arena; /* of the row in hand */
     struct buf value;   /* of the row in hand */
 
+    const char **tables;            /* captured, for source_opts */
     struct source_opts source_opts; /* the configuration's, and what sink and captures ask for */
     struct checkpoint checkpoint;   /* as last made durable */
     bool has_checkpoint;

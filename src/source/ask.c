@@ -116,8 +116,11 @@ static bool write_publication(struct source *source, struct err *err)
     buf_put_str(&source->sql,
                 "SELECT p.pubinsert, (SELECT pg_catalog.string_agg(t.schemaname || '.' || "
                 "t.tablename, ', ' ORDER BY t.schemaname, t.tablename) "
-                "FROM pg_catalog.pg_publication_tables t WHERE t.pubname = p.pubname) "
-                "FROM pg_catalog.pg_publication p WHERE p.pubname = ");
+                "FROM pg_catalog.pg_publication_tables t WHERE t.pubname = p.pubname), ");
+    if (!put_unpublished(&source->sql, source->pg, &source->opts, err)) {
+        return false;
+    }
+    buf_put_str(&source->sql, " FROM pg_catalog.pg_publication p WHERE p.pubname = ");
     return put_literal(&source->sql, source->pg, source->opts.publication, err);
 }
 
@@ -127,6 +130,7 @@ static bool take_publication(struct source *source, struct err *err)
     struct source_facts *facts = &source->facts;
     facts->publication_exists = pg_rows(source->pg) == 1;
     facts->publication_inserts = value_bool(source->pg, 0);
+    slot_text(source->pg, 2, facts->table_unpublished, sizeof facts->table_unpublished);
     struct buf tables;
     buf_init(&tables, 4 * sizeof facts->publication_tables);
     utf8_put_printable(&tables, pg_value(source->pg, 0, 1), sizeof facts->publication_tables / 2);

@@ -176,6 +176,21 @@ static enum guard_verdict check_slot_lost(const struct guard_input *input, struc
     return GUARD_REFUSE;
 }
 
+void guard_unpublished(const char *publication, const char *table, struct err *err)
+{
+    size_t schema = strcspn(table, ".");
+    const char *name = table[schema] == '\0' ? table : table + schema + 1;
+    err_set(err, ERR_PUBLICATION_TABLES,
+            "the publication %s does not publish the captured table %s: its rows are not streamed",
+            publication, table);
+    err_where(err, "table %s", table);
+    err_hint(err,
+             "ALTER PUBLICATION \"%s\" ADD TABLE \"%.*s\".\"%s\"; then start again. Rows that were "
+             "written in between are not in the stream, they still stand in the table: compare it "
+             "with the topics",
+             publication, (int)schema, table, name);
+}
+
 static enum guard_verdict check_publication(const struct guard_input *input, struct err *err)
 {
     const struct source_facts *facts = input->facts;
@@ -211,6 +226,10 @@ static enum guard_verdict check_publication(const struct guard_input *input, str
                  "ALTER PUBLICATION \"%s\" SET (publish = 'insert'), with update, delete and "
                  "truncate too where tables are captured",
                  input->publication);
+        return GUARD_REFUSE;
+    }
+    if (facts->table_unpublished[0] != '\0') {
+        guard_unpublished(input->publication, facts->table_unpublished, err);
         return GUARD_REFUSE;
     }
     return GUARD_START;

@@ -47,7 +47,7 @@ bool monitor_new(const struct source_opts *opts, struct monitor **ret_monitor, s
         return err_set(err, ERR_MEMORY, "no memory for the monitor");
     }
     monitor->opts = *opts;
-    buf_init(&monitor->sql, 8192);
+    buf_init(&monitor->sql, (size_t)64 << 10);
     backoff_init(&monitor->backoff, clock_mono_ns() ^ ((uint64_t)getpid() << 24));
     *ret_monitor = monitor;
     return true;
@@ -136,6 +136,10 @@ static bool write_look(struct monitor *monitor)
     }
     buf_put_str(sql, "), ");
     slot_put_columns(sql, pg_server_version(monitor->pg));
+    buf_put_str(sql, ", ");
+    if (!put_unpublished(sql, monitor->pg, &monitor->opts, &monitor->error)) {
+        return false;
+    }
     buf_put_str(sql, " FROM (SELECT 1) one LEFT JOIN pg_catalog.pg_replication_slots s ON "
                      "s.slot_name = ");
     return put_literal(sql, monitor->pg, monitor->opts.slot, &monitor->error);
@@ -162,6 +166,8 @@ static void take_look(struct monitor *monitor, uint64_t now_ns)
     monitor->in_recovery = value_bool(monitor->pg, 1);
     facts->publication_exists = value_bool(monitor->pg, 2);
     slot_read(monitor->pg, 3, &facts->slot);
+    slot_text(monitor->pg, 3 + SLOT_COLUMNS, facts->table_unpublished,
+              sizeof facts->table_unpublished);
     bool pinned = !lsn_is_none(facts->slot.restart_lsn);
     bool placed = !lsn_is_none(facts->slot.confirmed_flush);
     facts->retained_bytes = pinned ? lsn_distance(facts->slot.restart_lsn, facts->current) : 0;

@@ -41,7 +41,7 @@ bool source_new(const struct source_opts *opts, struct source **ret_source, stru
     }
     source->opts = *opts;
     snprintf(source->slot, sizeof source->slot, "%s", opts->slot);
-    buf_init(&source->sql, 8192);
+    buf_init(&source->sql, (size_t)64 << 10);
     backoff_init(&source->backoff, clock_mono_ns() ^ ((uint64_t)getpid() << 32));
     *ret_source = source;
     return true;

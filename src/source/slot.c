@@ -83,6 +83,28 @@ void slot_read(const struct pg *pg, int column, struct slot_facts *ret_slot)
     *ret_slot = slot;
 }
 
+bool put_unpublished(struct buf *sql, const struct pg *pg, const struct source_opts *opts,
+                     struct err *err)
+{
+    buf_put_str(sql, "(SELECT pg_catalog.min(w.name) FROM pg_catalog.unnest(ARRAY[");
+    for (size_t i = 0; i < opts->table_count; i++) {
+        buf_put_str(sql, i == 0 ? "" : ", ");
+        if (!put_literal(sql, pg, opts->tables[i], err)) {
+            return false;
+        }
+    }
+    buf_put_str(sql, "]::pg_catalog.text[]) w(name) WHERE EXISTS (SELECT 1 FROM "
+                     "pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = "
+                     "c.relnamespace WHERE n.nspname || '.' || c.relname = w.name AND c.relkind IN "
+                     "('r', 'p')) AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_publication_tables "
+                     "t WHERE t.schemaname || '.' || t.tablename = w.name AND t.pubname = ");
+    if (!put_literal(sql, pg, opts->publication, err)) {
+        return false;
+    }
+    buf_put_str(sql, "))");
+    return true;
+}
+
 bool put_literal(struct buf *sql, const struct pg *pg, const char *text, struct err *err)
 {
     char literal[512];

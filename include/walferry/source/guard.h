@@ -34,5 +34,8 @@ enum guard_verdict {
     GUARD_REFUSE, /* err: class CONFIG or STOP, with the exit status and remedy */
 };
 
+/* What is wrong when a captured table is not in the publication: its rows are not streamed. */
+void guard_unpublished(const char *publication, const char *table, struct err *err);
+
 MUST_USE enum guard_verdict guard_check(const struct guard_input *input, struct lsn *ret_start,
                                         struct err *err);

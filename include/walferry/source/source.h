@@ -30,6 +30,9 @@ struct source_opts {
     bool standby_wait; /* the slot is in use: wait (true) or ERR_SLOT_ACTIVE */
     bool temporary;    /* make a temporary slot for each session: volatile sinks */
     bool messages;     /* pgoutput option messages 'true' */
+    /* "schema.table": what the publication must publish, as far as it exists. */
+    const char *const *tables;
+    size_t table_count;
     uint64_t status_interval_ms;
     uint64_t heartbeat_interval_ms; /* 0: none */
 };
@@ -69,6 +72,7 @@ struct source_facts {
     bool publication_exists;
     bool publication_inserts;
     char publication_tables[1024]; /* "a.b, c.d" for messages; cut */
+    char table_unpublished[128];   /* one of opts.tables that exists and is left out; "": none */
     /* Where the timeline of the checkpoint ended, when the server is on a later one; LSN_NONE when
      * the server's history does not know it. Asked for by source_fork(). */
     struct lsn fork;

@@ -218,6 +218,16 @@ START_TEST(publication_without_inserts)
 }
 END_TEST
 
+START_TEST(publication_without_a_captured_table)
+{
+    snprintf(facts.table_unpublished, sizeof facts.table_unpublished, "outbox.event");
+    refuse(ERR_PUBLICATION_TABLES, 66);
+    ck_assert(strstr(err.hint, "ALTER PUBLICATION \"pub_orders\" ADD TABLE \"outbox\".\"event\"") !=
+              NULL);
+    ck_assert(strstr(err.where, "outbox.event") != NULL);
+}
+END_TEST
+
 START_TEST(slot_ahead)
 {
     facts.slot.confirmed_flush = lsn_make(501);
@@ -368,6 +378,7 @@ static Suite *guard_suite(void)
                                   slot_in_danger_goes_on,
                                   publication_missing,
                                   publication_without_inserts,
+                                  publication_without_a_captured_table,
                                   slot_ahead,
                                   slot_ahead_of_previous_generation,
                                   checkpoint_ahead,
