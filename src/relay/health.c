@@ -45,6 +45,13 @@ static bool stalled(const struct relay *relay)
     return waiting && relay->now_ns > relay->progress_ns + STALLED_NS;
 }
 
+/* Records wait for a sink that is away, and no more can be taken. */
+static bool held_by_sink(const struct relay *relay, const struct sink_state *sink)
+{
+    bool full = relay->ledger != NULL && !ledger_room(relay->ledger);
+    return !sink->connected && (relay->sink_busy || full);
+}
+
 /* The state follows from the facts, so that none can be forgotten. */
 void health_update(struct relay *relay)
 {
@@ -67,7 +74,7 @@ void health_update(struct relay *relay)
     else if (source_state(relay->source) != SOURCE_STATE_STREAMING)
         set_state(relay, RELAY_BLOCKED, "PostgreSQL is away%s%s",
                   err_is_set(&relay->source_trouble) ? ": " : "", relay->source_trouble.message);
-    else if (!sink.connected && relay->sink_busy)
+    else if (held_by_sink(relay, &sink))
         set_state(relay, RELAY_BLOCKED, "the sink is away: %s", sink.detail);
     else if (stalled(relay))
         set_state(relay, RELAY_BLOCKED, "nothing was acknowledged for 30 s: %s", sink.detail);
