@@ -287,6 +287,23 @@ void ledger_rewind(struct ledger *ledger)
     ledger->newest_commit_lsn = LSN_NONE;
 }
 
+void ledger_restart(struct ledger *ledger, struct lsn start)
+{
+    if (ledger->open_has_entry) {
+        newest_entry(ledger)->closed = true;
+        newest_entry(ledger)->end_tag = ledger->next_tag;
+    }
+    for (uint64_t number = ledger->head; number < ledger->tail; number++)
+        entry_at(ledger, number)->end_lsn = start;
+    ledger->open = OPEN_NONE;
+    ledger->open_has_entry = false;
+    ledger->newest_commit_lsn = LSN_NONE;
+    ledger->partial = CURSOR_NONE;
+    if (!ledger->poisoned)
+        ledger->published = start;
+    take_finished_prefix(ledger);
+}
+
 void ledger_poison(struct ledger *ledger)
 {
     ledger->poisoned = true;

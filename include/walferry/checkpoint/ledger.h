@@ -75,6 +75,10 @@ void ledger_idle(struct ledger *ledger, struct lsn wal_end);
  * will come again. The published position stays, a poisoned ledger stays poisoned, and every tag
  * from before is invalid. Transactions at or before the published position may come again too. */
 void ledger_rewind(struct ledger *ledger);
+/* The slot is gone with its past, and a new one begins at `start`, wherever that lies: what has not
+ * come of the transactions before will not come. Records in flight keep their tags, and the
+ * published position, now `start`, waits for them as before. */
+void ledger_restart(struct ledger *ledger, struct lsn start);
 /* Freeze the published position for ever. */
 void ledger_poison(struct ledger *ledger);
 

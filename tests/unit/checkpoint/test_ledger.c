@@ -315,6 +315,49 @@ START_TEST(suspend_without_an_open_transaction_is_harmless)
 }
 END_TEST
 
+START_TEST(restart_waits_for_flights_and_for_nothing_else)
+{
+    struct ledger *ledger = make(8, 1000, 50);
+    begin(ledger, 100);
+    uint64_t a = record(ledger, 100, 1);
+    commit(ledger, 110);
+    begin(ledger, 200);
+    uint64_t b = record(ledger, 200, 1);
+    ledger_suspend(ledger);
+    ledger_restart(ledger, lsn_make(300));
+    ck_assert_uint_eq(ledger_records(ledger), 2);
+    begin(ledger, 400);
+    uint64_t c = record(ledger, 400, 1);
+    commit(ledger, 410);
+    ack(ledger, c);
+    ack(ledger, a);
+    ck_published(ledger, 300);
+    ack(ledger, b);
+    ck_published(ledger, 410);
+    ck_assert(ledger_quiet(ledger));
+    ledger_free(ledger);
+}
+END_TEST
+
+START_TEST(restart_may_lie_behind)
+{
+    struct ledger *ledger = make(8, 1000, 50);
+    begin(ledger, 100);
+    uint64_t a = record(ledger, 100, 1);
+    commit(ledger, 110);
+    begin(ledger, 200);
+    ledger_restart(ledger, lsn_make(60));
+    ck_published(ledger, 60);
+    ack(ledger, a);
+    ck_published(ledger, 60);
+    ck_assert(ledger_quiet(ledger));
+    begin(ledger, 70);
+    commit(ledger, 75);
+    ck_published(ledger, 75);
+    ledger_free(ledger);
+}
+END_TEST
+
 START_TEST(rewind_forgets_flights_and_keeps_the_position)
 {
     struct ledger *ledger = make(2, 1000, 50);
@@ -560,6 +603,8 @@ static Suite *suite_of_ledger(void)
     tcase_add_test(tcase, rewind_forgets_flights_and_keeps_the_position);
     tcase_add_test(tcase, poison_freezes_for_good);
     tcase_add_test(tcase, partial_is_the_run_at_the_front);
+    tcase_add_test(tcase, restart_waits_for_flights_and_for_nothing_else);
+    tcase_add_test(tcase, restart_may_lie_behind);
     tcase_add_test(tcase, partial_outlives_a_rewind_and_never_falls);
     tcase_add_loop_exit_test(tcase, broken_rules_are_asserted, 70, 0, (int)ARRAY_LEN(broken_rules));
     suite_add_tcase(suite, tcase);
