@@ -167,6 +167,11 @@ struct lsn source_confirmed(const struct source *source)
     return source->sent;
 }
 
+bool source_broken(const struct source *source)
+{
+    return source->has_failure;
+}
+
 struct lsn source_wal_end(const struct source *source)
 {
     return source->wal_end;

@@ -253,15 +253,17 @@ static enum guard_verdict diverged(const struct guard_input *input, const char *
     return GUARD_REFUSE;
 }
 
-/* What was submitted is known by where its commit record begins: a history that ends there does not
- * contain it. */
+/* What was submitted, by this process or in part by the one before, is known by where its commit
+ * record begins: a history that ends there does not contain it. */
 static struct lsn published_to(const struct guard_input *input)
 {
-    struct lsn checkpoint = input->checkpoint == NULL ? LSN_NONE : input->checkpoint->lsn;
-    if (lsn_is_none(input->submitted)) {
-        return checkpoint;
+    struct lsn checkpoint = LSN_NONE;
+    struct lsn commit = input->submitted;
+    if (input->checkpoint != NULL) {
+        checkpoint = input->checkpoint->lsn;
+        commit = lsn_max(commit, input->checkpoint->partial.commit_lsn);
     }
-    return lsn_max(checkpoint, lsn_make(input->submitted.value + 1));
+    return lsn_is_none(commit) ? checkpoint : lsn_max(checkpoint, lsn_make(commit.value + 1));
 }
 
 static enum guard_verdict check_timeline(const struct guard_input *input, struct err *err)

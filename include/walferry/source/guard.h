@@ -14,7 +14,8 @@
 
 struct guard_input {
     const struct source_facts *facts;
-    const struct checkpoint *checkpoint; /* NULL: none was found */
+    /* NULL: none was found. In a running relay with what was published since it was saved. */
+    const struct checkpoint *checkpoint;
     /* The checkpoint is the older generation, because the newest could not be read: the slot may
      * then stand ahead of it, up to what the lost generation said. */
     bool previous;
@@ -22,8 +23,8 @@ struct guard_input {
     const char *slot;
     const char *publication;
     bool temporary; /* the slot was just made for this session */
-    /* Commit position of the newest event handed to the sink by this process; LSN_NONE at start. On
-     * a later timeline it must lie before the fork too. */
+    /* Commit position of the newest transaction of which this process handed an event to the sink;
+     * LSN_NONE at start. Its commit record must lie before the fork of a later timeline. */
     struct lsn submitted;
 };
 

@@ -143,6 +143,8 @@ void source_start(struct source *source, struct lsn start);
 void source_confirm(struct source *source, struct lsn lsn, bool now);
 /* The last value sent to the server as flushed. */
 struct lsn source_confirmed(const struct source *source);
+/* The session broke outside source_next(), whose next call says so; nothing else does. */
+bool source_broken(const struct source *source);
 /* Newest WAL end that the server told of. */
 struct lsn source_wal_end(const struct source *source);
 enum source_state source_state(const struct source *source);

@@ -329,6 +329,22 @@ START_TEST(fork_before_what_was_submitted)
 }
 END_TEST
 
+/* The process before died inside a transaction. */
+START_TEST(partly_published_ahead)
+{
+    checkpoint.partial = (struct cursor){lsn_make(1000), 5, 5};
+    refuse(ERR_CHECKPOINT_AHEAD, 66);
+    checkpoint.partial.commit_lsn = lsn_make(600);
+    facts.timeline = 4;
+    facts.fork = lsn_make(600);
+    facts.fork_of = 3;
+    refuse(ERR_TIMELINE_DIVERGED, 66);
+    facts.fork = lsn_make(601);
+    err = ERR_INIT;
+    starts_at(500);
+}
+END_TEST
+
 START_TEST(fork_unknown_to_the_server)
 {
     later_timeline(0);
@@ -388,6 +404,7 @@ static Suite *guard_suite(void)
                                   fork_after_all_that_was_published,
                                   fork_before_the_checkpoint,
                                   fork_before_what_was_submitted,
+                                  partly_published_ahead,
                                   fork_unknown_to_the_server,
                                   no_checkpoint_starts_at_the_slot,
                                   temporary_slot};
