@@ -9,6 +9,7 @@ static void made_durable(struct relay *relay, const struct checkpoint *saved)
     relay->has_checkpoint = true;
     relay->durable = saved->lsn;
     relay->save_failed = false;
+    relay->checkpoint_previous = false;
     metrics_add(relay->metrics, METRIC_CHECKPOINT_WRITES, 1);
 }
 
@@ -21,6 +22,7 @@ bool confirm_begin(struct relay *relay, struct lsn start, struct err *err)
     next.system_id = facts->system_id;
     next.timeline = facts->timeline;
     next.lsn = start;
+    next.partial = (struct cursor){0};
     next.saved_at_us = clock_wall_us();
     if (!checkpoint_save(relay->store, &next, err))
         return false;

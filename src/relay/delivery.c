@@ -71,17 +71,26 @@ static void replay(struct relay *relay)
     session_replay(relay);
 }
 
-void delivery_failed(struct relay *relay, const struct err *err)
+/* It can pass. */
+static void send_again(struct relay *relay, const struct err *err)
 {
     metrics_add_label(relay->metrics, METRIC_PUBLISH_ERRORS, err_label(err->code), 1);
-    if (err_class(err->code) != ERR_CLASS_TRANSIENT) {
-        relay_fail(relay, err);
+    if (relay->ending) {
+        health_error(relay, LOG_WARN, "delivery failed, the next start sends again", err);
         return;
     }
     health_error(relay, LOG_WARN,
                  "delivery failed, sending again from the last acknowledged record", err);
     relay->blocked = *err;
     replay(relay);
+}
+
+void delivery_failed(struct relay *relay, const struct err *err)
+{
+    if (err_class(err->code) == ERR_CLASS_TRANSIENT)
+        send_again(relay, err);
+    else
+        relay_fail(relay, err);
 }
 
 static void delivered(struct relay *relay, uint64_t tag)
@@ -102,6 +111,26 @@ static void delivered(struct relay *relay, uint64_t tag)
         relay->careful = (struct careful){0};
 }
 
+static void one_at_a_time(struct relay *relay, struct cursor until)
+{
+    struct careful *careful = &relay->careful;
+    if (!careful->on || cursor_before(careful->until, until))
+        careful->until = until;
+    careful->on = true;
+}
+
+/* Nothing moved since the last failure: another attempt would send what lies behind once more. */
+static bool stuck(struct relay *relay)
+{
+    struct lsn published = ledger_published(relay->ledger);
+    struct cursor partial = ledger_partial(relay->ledger);
+    bool same = lsn_cmp(published, relay->failed_published) == 0 &&
+                cursor_same(partial, relay->failed_partial);
+    relay->failed_published = published;
+    relay->failed_partial = partial;
+    return same;
+}
+
 /* The broker refused a batch; one of its records may be poison, all of them come again. False when
  * it is a dead letter, alone, that was cut short already. */
 static bool suspect(struct relay *relay, const struct flight *flight, const char *error)
@@ -118,9 +147,7 @@ static bool suspect(struct relay *relay, const struct flight *flight, const char
         careful->failures++;
         careful->letters += flight->dead_letter ? 1 : 0;
     }
-    if (!careful->on || cursor_before(careful->until, relay->newest))
-        careful->until = relay->newest;
-    careful->on = true;
+    one_at_a_time(relay, relay->newest);
     return !alone || careful->letters < FAILURES_ALONE;
 }
 
@@ -150,14 +177,18 @@ static void failed(struct relay *relay, const struct sink_report *report)
     case SINK_HALT:
         relay_fail(relay, &err);
         return;
-    case SINK_RETRY:
     case SINK_BLOCKED:
+        one_at_a_time(relay, flight.after);
+        break;
+    case SINK_RETRY:
     case SINK_FATAL:
+        if (stuck(relay))
+            one_at_a_time(relay, flight.after);
         break;
     case SINK_DELIVERED:
         UNREACHABLE();
     }
-    delivery_failed(relay, &err);
+    send_again(relay, &err);
 }
 
 bool delivery_collect(struct relay *relay)

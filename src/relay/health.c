@@ -38,11 +38,14 @@ static void set_state(struct relay *relay, enum relay_state state, const char *f
     notify_send(message);
 }
 
+static bool waiting(const struct relay *relay)
+{
+    return relay->offered.present || (relay->ledger != NULL && ledger_records(relay->ledger) > 0);
+}
+
 static bool stalled(const struct relay *relay)
 {
-    bool waiting =
-        relay->offered.present || (relay->ledger != NULL && ledger_records(relay->ledger) > 0);
-    return waiting && relay->now_ns > relay->progress_ns + STALLED_NS;
+    return waiting(relay) && relay->now_ns > relay->progress_ns + STALLED_NS;
 }
 
 /* Records wait for a sink that is away, and no more can be taken. */
@@ -57,6 +60,9 @@ void health_update(struct relay *relay)
 {
     struct sink_state sink;
     relay->sink->ops->state(relay->sink, &sink);
+    /* The first record after a pause has not been waiting since the last one. */
+    if (!waiting(relay))
+        relay->progress_ns = relay->now_ns;
     if (relay->stop)
         set_state(relay, RELAY_STOPPED, "%s", relay->fatal.message);
     else if (relay->draining)
@@ -96,7 +102,8 @@ void health_error(struct relay *relay, enum log_level level, const char *what,
         at = relay->error_count++;
     else
         at = STATUS_ERRORS_MAX - 1;
-    bool repeat = entry.count > 0 && now_us - entry.time_us < LOG_REPEAT_US &&
+    bool repeat = entry.count > 0 && now_us >= entry.time_us &&
+                  now_us - entry.time_us < LOG_REPEAT_US &&
                   strcmp(entry.err.message, err->message) == 0;
     entry.count++;
     if (!repeat)
@@ -168,8 +175,7 @@ void health_refresh(void *context)
                 facts->slot.has_safe_wal_size ? (double)facts->slot.safe_wal_size : -1);
     metrics_set(metrics, METRIC_LAST_EVENT, (double)relay->received_commit_us / 1e6);
     if (relay->ledger != NULL)
-        metrics_set(metrics, METRIC_TRANSACTIONS,
-                    (double)(relay->transactions_before + ledger_finished(relay->ledger)));
+        metrics_set(metrics, METRIC_TRANSACTIONS, (double)ledger_finished(relay->ledger));
     metrics_set(metrics, METRIC_LOG_DROPPED, (double)log_dropped());
 }
 

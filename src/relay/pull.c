@@ -6,12 +6,18 @@
 /* An arena or value buffer that one large row has grown gives its memory back. */
 #define KEEP_BYTES ((size_t)1 << 20)
 
+void pull_drop(struct relay *relay)
+{
+    relay->offered.present = false;
+    relay->sink_busy = false;
+}
+
 void pull_reset(struct relay *relay)
 {
     pgoutput_reset(relay->decoder);
     capture_reset(relay->capture);
     relay->in_hand = (struct in_hand){0};
-    relay->offered.present = false;
+    pull_drop(relay);
 }
 
 bool pull_allowed(const struct relay *relay)
@@ -84,6 +90,7 @@ static void begin(struct relay *relay, const struct change *change)
     ledger_begin(relay->ledger, commit, hand->commit_time_us);
     relay->newest = (struct cursor){commit, hand->skip_ordinal, hand->at.index};
     relay->newest_closed = false;
+    relay->submitted = lsn_max(relay->submitted, commit);
 }
 
 static void commit(struct relay *relay, const struct change *change)

@@ -39,7 +39,7 @@ void relay_halt(struct relay *relay, const struct err *err)
     if (relay->stop || relay->halting)
         return;
     relay->halting = true;
-    relay->offered.present = false;
+    pull_drop(relay);
     relay->fatal = *err;
     relay->exit_status = err_exit_status(err->code);
     begin_drain(relay, err->message);
@@ -203,8 +203,10 @@ static void drain_turn(struct relay *relay)
     if (!quiet)
         log_warn("drain_timeout passed with records in flight: the next start sends them again",
                  F_U64("in_flight", ledger_records(relay->ledger)));
-    discard(confirm_turn(relay, true));
+    /* The session goes, and with it the bytes of a row that no sink has taken. */
+    pull_drop(relay);
     relay->ending = true;
+    discard(confirm_turn(relay, true));
     source_end(relay->source, relay->now_ns);
 }
 
@@ -220,7 +222,8 @@ static void pull(struct relay *relay)
 {
     relay->more = false;
     for (unsigned i = 0; i < PULLS_A_TURN && !relay->stop; i++) {
-        if (!pull_offer(relay) || !may_turn_session(relay))
+        /* A session that broke while nothing was read is begun anew, room or not. */
+        if (!source_broken(relay->source) && (!pull_offer(relay) || !may_turn_session(relay)))
             return;
         if (!session_turn(relay))
             return;
@@ -270,6 +273,8 @@ static void turn(struct relay *relay)
     discard(confirm_turn(relay, false));
     source_tick(relay->source, relay->now_ns);
     pull(relay);
+    if (relay->stop)
+        return;
     tick(relay);
     drain_turn(relay);
     monitor_turn(relay->monitor, relay->now_ns);
@@ -353,6 +358,19 @@ static void run(struct relay *relay)
     }
 }
 
+/* What was acknowledged since the last save need not be sent again, however the relay ends. */
+static void save_last(struct relay *relay)
+{
+    struct err err;
+    if (confirm_turn(relay, true) || err_is_set(&relay->fatal))
+        return;
+    discard(err_set(&err, ERR_CHECKPOINT_WRITE, "the last checkpoint could not be saved"));
+    err_where(&err, "%s", relay->config->checkpoint.directory);
+    err_hint(&err, "mend the disk; what was published since is sent again by the next start");
+    relay->fatal = err;
+    relay->exit_status = err_exit_status(err.code);
+}
+
 static void tell_end(struct relay *relay)
 {
     struct status status;
@@ -382,6 +400,7 @@ int relay_run(const struct config *config, const struct relay_hooks *hooks)
         relay.fatal = err;
     } else {
         run(&relay);
+        save_last(&relay);
         health_update(&relay);
         tell_end(&relay);
     }

@@ -54,7 +54,8 @@ struct offered {
     enum err_code reason; /* of a dead letter */
 };
 
-/* After a broker refused a batch: one record at a time until `until` is passed. */
+/* After a broker refused a batch, or one record again and again: one at a time until `until` is
+ * passed. */
 struct careful {
     bool on;
     struct cursor until;
@@ -101,10 +102,15 @@ struct relay {
     /* The newest transaction begun in the ledger, and how far it was submitted. */
     struct cursor newest;
     bool newest_closed;
-    bool suspended; /* newest is open in the ledger and must come again */
+    struct lsn submitted; /* commit of the newest transaction ever begun; for the guard */
+    bool suspended;       /* newest is open in the ledger and must come again */
     /* Where a transaction goes on that was sent in part before. */
     struct cursor resume;
     struct careful careful;
+
+    /* Where the finished prefix ended at the last failed delivery. */
+    struct lsn failed_published;
+    struct cursor failed_partial;
 
     uint64_t hold_until_ns; /* after a failed delivery: nothing is submitted before */
     unsigned replays;       /* in a row, without a delivery between */
@@ -115,12 +121,11 @@ struct relay {
     struct err source_trouble; /* why the last session ended */
     struct err blocked;        /* why deliveries fail; ERR_NONE since the last one that did not */
     unsigned strikes;          /* undecodable messages */
-    uint64_t progress_ns;      /* of the last acknowledgement */
+    uint64_t progress_ns;      /* last time of an acknowledgement, or of nothing to wait for */
     struct lsn received;
     int64_t received_commit_us;
     int64_t wall_us; /* of this turn */
     int64_t started_at_us;
-    uint64_t transactions_before; /* of ledgers that are gone */
     bool announced;
     bool more; /* the turn ended before the stream ran dry */
     bool sink_busy;
@@ -156,6 +161,8 @@ bool pull_allowed(const struct relay *relay);
 void pull_message(struct relay *relay, struct bytes message);
 /* Offer the record in hand once more, if there is one. True when none is left. */
 MUST_USE bool pull_offer(struct relay *relay);
+/* The record in hand is not offered again: its row comes again. */
+void pull_drop(struct relay *relay);
 /* A new session: what the decoder knew is void. */
 void pull_reset(struct relay *relay);
 

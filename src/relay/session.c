@@ -28,17 +28,19 @@ static bool begin_at(struct relay *relay, struct lsn start, struct err *err)
     };
     if (relay->ledger != NULL && !relay->source_opts.temporary)
         return true;
-    if (relay->ledger != NULL)
+    if (relay->ledger != NULL) {
         log_warn("a temporary slot was lost with its session: what was committed between the two "
                  "positions is not relayed",
                  F_LSN("from", relay->durable), F_LSN("to", start));
-    ledger_free(relay->ledger);
-    relay->ledger = NULL;
+        ledger_restart(relay->ledger, start);
+        relay->suspended = false;
+        relay->newest = (struct cursor){0};
+        relay->newest_closed = false;
+        relay->resume = (struct cursor){0};
+        return true;
+    }
     if (!ledger_new(&opts, start, &relay->ledger, err))
         return false;
-    relay->suspended = false;
-    relay->newest = (struct cursor){0};
-    relay->resume = (struct cursor){0};
     if (relay->has_checkpoint && lsn_cmp(start, relay->checkpoint.lsn) == 0) {
         relay->resume = relay->checkpoint.partial;
         ledger_restore_partial(relay->ledger, relay->resume);
@@ -54,30 +56,42 @@ static void start(struct relay *relay, struct lsn start)
         relay_fail(relay, &err);
         return;
     }
+    if (first)
+        log_info("no checkpoint: relaying from the slot's own position", F_LSN("start", start));
     uint32_t timeline = source_facts(relay->source)->timeline;
     if (relay->checkpoint.timeline != timeline) {
         log_warn("the server is on a new timeline that contains everything published",
                  F_U64("old", relay->checkpoint.timeline), F_U64("new", timeline));
         relay->checkpoint.timeline = timeline;
     }
-    relay->checkpoint_previous = false;
     source_start(relay->source, relay->durable);
+}
+
+/* What the server has to contain: the checkpoint, and what was published since. */
+static struct checkpoint published(const struct relay *relay)
+{
+    struct checkpoint checkpoint = relay->checkpoint;
+    if (relay->ledger != NULL) {
+        checkpoint.lsn = lsn_max(checkpoint.lsn, ledger_published(relay->ledger));
+        checkpoint.partial = ledger_partial(relay->ledger);
+    }
+    return checkpoint;
 }
 
 static void ready(struct relay *relay)
 {
     struct err err;
     struct lsn position;
+    const struct checkpoint checkpoint = published(relay);
     const struct guard_input input = {
         .facts = source_facts(relay->source),
-        .checkpoint =
-            relay->has_checkpoint && !relay->source_opts.temporary ? &relay->checkpoint : NULL,
+        .checkpoint = relay->has_checkpoint && !relay->source_opts.temporary ? &checkpoint : NULL,
         .previous = relay->checkpoint_previous,
         .pipeline = relay->config->name,
         .slot = relay->config->source.slot,
         .publication = relay->config->source.publication,
         .temporary = relay->source_opts.temporary,
-        .submitted = relay->newest.commit_lsn,
+        .submitted = relay->submitted,
     };
     switch (guard_check(&input, &position, &err)) {
     case GUARD_START:
