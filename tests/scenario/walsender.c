@@ -32,6 +32,7 @@ struct walsender {
     bool hang_up;
     bool trickle;
     bool copy_done;
+    bool replication_only;
     char refuse_state[6];
     char refuse_message[128];
     struct buf in;
@@ -316,6 +317,16 @@ void walsender_hang_up(struct walsender *server)
     server->hang_up = true;
 }
 
+void walsender_replication_only(struct walsender *server)
+{
+    server->replication_only = true;
+}
+
+bool walsender_sent(const struct walsender *server)
+{
+    return server->out.len == 0;
+}
+
 void walsender_trickle(struct walsender *server, bool on)
 {
     server->trickle = on;
@@ -334,12 +345,18 @@ static void put_parameter(struct buf *out, const char *name, const char *value)
 static void admit(struct walsender *server)
 {
     struct buf *out = &server->out;
+    if (server->replication_only && walsender_parameter(server, "replication")[0] == '\0') {
+        put_fields(out, 'E', "FATAL", "53300", "too many connections");
+        server->hang_up = true;
+        return;
+    }
     if (server->refuse_state[0] != '\0') {
         put_fields(out, 'E', "FATAL", server->refuse_state, server->refuse_message);
         server->hang_up = true;
         return;
     }
     server->admitted = true;
+    server->copy_done = false;
     size_t at = begin(out, 'R');
     buf_put_u32(out, 0);
     end(out, at);

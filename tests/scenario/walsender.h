@@ -29,10 +29,14 @@ void walsender_pump(struct walsender *server);
 void walsender_on(struct walsender *server, const char *text, const struct buf *reply);
 /* Refuse the login instead of admitting it; NULL admits again. */
 void walsender_refuse(struct walsender *server, const char *sqlstate, const char *message);
+/* Refuse whoever does not ask for replication: the monitor of a relay. */
+void walsender_replication_only(struct walsender *server);
 /* Send at the next pump, to the present client. */
 void walsender_send(struct walsender *server, const struct buf *messages);
 /* Close the client's connection after what is queued went out. */
 void walsender_hang_up(struct walsender *server);
+/* Whether everything queued went out. */
+bool walsender_sent(const struct walsender *server);
 /* Send one byte a pump. */
 void walsender_trickle(struct walsender *server, bool on);
 

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * relay_world: a whole relay in a process of its own, at a walsender that follows a script.
+ *
+ * The script is a list of transactions. Whenever the relay starts a stream the server sends, as
+ * PostgreSQL does, every transaction whose commit record does not lie before the position asked
+ * for; a fault may end a session after so many messages. Events are numbered from 1 in commit
+ * order; their payload is {"n":NUMBER}. Everything is driven by world_pump(); what a test waits for
+ * is a fact, and only Check's own limit ends a wait that is in vain.
+ */
+#pragma once
+
+#include <sys/types.h>
+
+#include "walsender.h"
+
+#define WORLD_LSN_START 0x1000 /* of the slot */
+
+/* One character a row: e event, p poison (its id is null), d dropped by a routing rule, o an event
+ * for another topic, h heartbeat, u update, k keepalive, K keepalive that wants a reply, x a
+ * message of no known kind. The text is borrowed. */
+void world_transaction(const char *rows);
+/* The same place in the script, other rows: from the next session on. */
+void world_replace(unsigned transaction, const char *rows);
+
+/* `more` is YAML appended to the configuration. */
+void world_start(const char *more);
+void world_free(void);
+/* Fork a relay; `run` NULL: relay_run(). */
+void world_relay(void);
+/* One step of everybody. */
+void world_pump(void);
+/* Until the relay has ended; returns its exit status, or 1000 and the signal. */
+int world_wait(void);
+bool world_ended(void);
+void world_signal(int signal);
+
+extern struct walsender *world_server;
+extern char world_directory[96];
+extern char world_output[128];
+
+/* Every later session is cut before the message of the output plugin after this many; 0: never. */
+void world_cut_after(unsigned messages);
+/* Every later session falls silent there, until world_resume(); 0: never. */
+void world_pause_after(unsigned messages);
+void world_resume(void);
+/* Whether the silence has come. */
+bool world_paused(void);
+/* Send more: outside any transaction. */
+void world_keepalive(struct lsn lsn, bool reply);
+/* Break the connection now. */
+void world_cut(void);
+/* From the next session on the slot was confirmed up to here. */
+void world_slot(struct lsn confirmed);
+/* From the next session on the server is on timeline 2, which began at `fork`. */
+void world_promote(struct lsn fork);
+/* Answer CopyDone, as a server does (so it is from the start). */
+void world_answer_end(bool answer);
+/* Messages of the output plugin in the whole script. */
+unsigned world_messages(void);
+/* Messages sent in the newest session. */
+unsigned world_sent(void);
+/* Sessions of the present relay that came to streaming. */
+unsigned world_sessions(void);
+/* End of the newest transaction. */
+struct lsn world_end(void);
+/* Position that the newest START_REPLICATION asked for. */
+struct lsn world_asked(void);
+
+/* The numbers in the output file, in order: at most `max`; the count. A line that is not whole is
+ * not counted. */
+size_t world_read(unsigned *numbers, size_t max);
