@@ -3,7 +3,7 @@
 # nothing and starts no service. Needs root, or sudo without a question.
 
 build_packages=(meson ninja-build pkg-config gcc libc6-dev python3 libpq-dev librdkafka-dev
-                libyaml-dev libmicrohttpd-dev check)
+                libyaml-dev libmicrohttpd-dev)
 
 as_root() {
     if [ "$(id -u)" -eq 0 ]; then
