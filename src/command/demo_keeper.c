@@ -171,11 +171,13 @@ static void remove_directory(const struct keeper *keeper)
 
 /* --- children --- */
 
+/* The servers look for each other, and for their libraries, beside the path that they are called
+ * by. */
 static void exec_initdb(const struct keeper *keeper)
 {
     char program[PATH_BYTES + 16];
     snprintf(program, sizeof(program), "%s/initdb", keeper->bin);
-    execl(program, "initdb", "-D", keeper->data, "-U", KEEPER_ROLE, "-A", "trust", "-E", "UTF8",
+    execl(program, program, "-D", keeper->data, "-U", KEEPER_ROLE, "-A", "trust", "-E", "UTF8",
           "--locale=C", "--no-sync", "--no-instructions", (char *)NULL);
 }
 
@@ -184,7 +186,7 @@ static void exec_postgres(const struct keeper *keeper)
 {
     char program[PATH_BYTES + 16];
     snprintf(program, sizeof(program), "%s/postgres", keeper->bin);
-    execl(program, "postgres", "-D", keeper->data, "-k", keeper->directory, "-p", KEEPER_PORT, "-c",
+    execl(program, program, "-D", keeper->data, "-k", keeper->directory, "-p", KEEPER_PORT, "-c",
           "listen_addresses=", "-c", "wal_level=logical", "-c", "fsync=off", "-c",
           "full_page_writes=off", "-c", "max_connections=20", "-c", "shared_buffers=16MB", "-c",
           "logging_collector=off", "-c", "log_destination=stderr", (char *)NULL);
