@@ -134,10 +134,10 @@ END_TEST
 
 START_TEST(broker_that_stands_still_holds_back_and_breaks_nothing)
 {
-    enum { ROWS = 60000, EVENTS_MAX = 4000, BYTES_MAX = 2 << 20, STILL_MS = 8000 };
+    enum { ROWS = 60000, EVENTS_MAX = 4000, BYTES_MAX = 1 << 20, STILL_MS = 8000 };
     struct kafka_server *kafka = kafka_start(NULL);
     struct scene scene =
-        scene_on("still", kafka, CONFIG("max_in_flight_events: 4000, max_in_flight_bytes: 2MiB"));
+        scene_on("still", kafka, CONFIG("max_in_flight_events: 4000, max_in_flight_bytes: 1MiB"));
     relay_stop(scene.relay);
     sql(scene.world, "ALTER DATABASE %s SET wal_sender_timeout = '2s'", scene.world->name);
     relay_start(scene.relay, NULL);

@@ -19,6 +19,8 @@
     "http: {listen: \"@HTTP@\"}\n"                                                                 \
     "log: {format: json, level: info}\n"
 
+/* wal_sender_timeout, which ends a server's wait for a relay, is 60 s. */
+#define PROMPTLY_MS  25000
 #define KILLS        12
 #define TERMINATIONS 6
 
@@ -221,7 +223,6 @@ END_TEST
 
 START_TEST(server_restarts_repeat_nothing_and_are_not_held_up)
 {
-    enum { PROMPTLY_MS = 25000 }; /* wal_sender_timeout, which ends a server that waits, is 60 s */
     struct pg_server *pg = pg_start(NULL);
     struct scene scene = scene_on("restarts", pg, shared_kafka());
     struct load *load = load_start(scene.world, 4);
@@ -237,6 +238,36 @@ START_TEST(server_restarts_repeat_nothing_and_are_not_held_up)
     wait_for_more(&scene, 500);
     load_stop(load);
     scene_end(&scene, EXACTLY_ONCE_EACH);
+    pg_free(pg);
+}
+END_TEST
+
+START_TEST(server_stops_though_the_sink_is_away)
+{
+    struct pg_server *pg = pg_start(NULL);
+    struct world *world = world_new_on("yields", pg, shared_kafka());
+    struct relay *relay = relay_new(world, CONFIG);
+    relay_begin(relay);
+    relay_stop(relay);
+    /* The relay has no room, so that it reads nothing, and nothing that it could confirm. */
+    const char *broker = text("sink.kafka.bootstrap.servers=127.0.0.1:%u", free_port());
+    relay_start(relay, "--set", broker, "--set", "delivery.max_in_flight_events=10", NULL);
+    insert_orders(world->db, 50000, 10);
+    relay_wait_counter(relay, "received", 1);
+    uint64_t start = now_ms();
+    pg_stop(pg, PG_FAST);
+    REQUIRE(now_ms() - start < PROMPTLY_MS, "the relay holds the server up");
+    pg_resume(pg);
+    world_reconnect(world);
+    wait_until(walsender(world) != NULL, "the relay does not come back");
+    relay_kill(relay);
+    struct consumer *consumer = consumer_new(world, world_topic(world, "order"), NULL);
+    relay_start(relay, NULL);
+    expect_unique(consumer_exactly(consumer, 50000));
+    relay_stop(relay);
+    consumer_free(consumer);
+    relay_free(relay);
+    world_free(world);
     pg_free(pg);
 }
 END_TEST
@@ -299,6 +330,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, killed_inside_a_large_transaction_goes_on_inside);
     tcase_add_test(tests, ended_connections_repeat_nothing);
     tcase_add_test(tests, server_restarts_repeat_nothing_and_are_not_held_up);
+    tcase_add_test(tests, server_stops_though_the_sink_is_away);
     tcase_add_test(tests, killed_broker_loses_nothing_and_keeps_the_order);
     tcase_add_test(tests, server_down_at_start_is_waited_for);
 }
