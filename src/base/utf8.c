@@ -100,7 +100,7 @@ struct bytes utf8_cut(struct bytes text, size_t max)
 
 void utf8_copy(char *to, size_t size, const char *from)
 {
-    ASSERT(size > 0);
+    ASSERT(size > 0 && from != NULL);
     struct bytes shown = utf8_cut(bytes_str(from), size - 1);
     memcpy(to, shown.ptr, shown.len);
     to[shown.len] = '\0';

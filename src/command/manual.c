@@ -35,8 +35,10 @@ static void put_text(struct buf *out, const char *text)
             column = 0;
         put_word(out, text, len, column == 0);
         column += len + 1;
-        last = len > 0 ? text[len - 1] : '\0';
         text += len;
+        last = '\0';
+        if (len > 0)
+            last = text[-1];
         if (text[0] == '\n' && text[1] == '\n') {
             buf_put_str(out, "\n.Pp\n");
             column = 0;

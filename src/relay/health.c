@@ -3,6 +3,8 @@
 
 #include <stdarg.h>
 
+#include "walferry/base/utf8.h"
+
 /* Records wait this long without one acknowledgement: not ready. */
 #define STALLED_NS    (30 * NS_PER_S)
 #define LOG_REPEAT_US (10 * US_PER_S)
@@ -185,7 +187,7 @@ static void add_check(struct status *status, const char *name, bool ok, const ch
     struct status_check *check = &status->checks[status->check_count++];
     check->name = name;
     check->ok = ok;
-    snprintf(check->detail, sizeof check->detail, "%s", ok ? "" : detail);
+    utf8_copy(check->detail, sizeof check->detail, ok ? "" : detail);
 }
 
 static void fill_checks(const struct relay *relay, const struct sink_state *sink,
@@ -250,8 +252,8 @@ void health_fill(void *context, struct status *ret_status)
         .started_at_us = relay->started_at_us,
         .error_count = relay->error_count,
     };
-    snprintf(ret_status->reason, sizeof ret_status->reason, "%s", relay->reason);
-    snprintf(ret_status->sink_detail, sizeof ret_status->sink_detail, "%s", sink.detail);
+    utf8_copy(ret_status->reason, sizeof ret_status->reason, relay->reason);
+    utf8_copy(ret_status->sink_detail, sizeof ret_status->sink_detail, sink.detail);
     memcpy(ret_status->errors, relay->errors, sizeof relay->errors);
     fill_positions(relay, ret_status);
     fill_checks(relay, &sink, ret_status);
