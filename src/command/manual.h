@@ -2,8 +2,8 @@
 /*
  * manual: documents made from the tables of the program, so that they cannot disagree with it.
  *
- * The manual pages in packaging/man and the tables of the README are written by tests/rules/documents
- * and compared by a test. mdoc for pages, Markdown for tables.
+ * The manual pages in packaging/man and the tables of the README are written by
+ * tests/rules/documents and compared by a test. mdoc for pages, Markdown for tables.
  */
 #pragma once
 

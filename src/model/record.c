@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "walferry/model/record.h"
 
-/* What librdkafka keeps for a message beside its bytes: the message, its delivery report and the list
- * of headers; and an allocation of its own for each header. About 560 bytes were measured for a
- * record with three short headers: both numbers err on the side of less in flight. */
+/* What librdkafka keeps for a message beside its bytes: the message, its delivery report and the
+ * list of headers; and an allocation of its own for each header. About 560 bytes were measured for
+ * a record with three short headers: both numbers err on the side of less in flight. */
 #define RECORD_OVERHEAD 512
 #define HEADER_OVERHEAD 64
 

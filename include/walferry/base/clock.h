@@ -12,11 +12,11 @@
 #include "walferry/base/bytes.h"
 #include "walferry/base/compiler.h"
 
-#define NS_PER_MS               UINT64_C(1000000)
-#define NS_PER_S                UINT64_C(1000000000)
-#define US_PER_S                INT64_C(1000000)
-#define CLOCK_PG_EPOCH_US       INT64_C(946684800000000)
-#define CLOCK_RFC3339_MAX       32 /* "2026-01-31T12:34:56.123456Z" and NUL */
+#define NS_PER_MS         UINT64_C(1000000)
+#define NS_PER_S          UINT64_C(1000000000)
+#define US_PER_S          INT64_C(1000000)
+#define CLOCK_PG_EPOCH_US INT64_C(946684800000000)
+#define CLOCK_RFC3339_MAX 32 /* "2026-01-31T12:34:56.123456Z" and NUL */
 
 uint64_t clock_mono_ns(void);
 int64_t clock_wall_us(void);

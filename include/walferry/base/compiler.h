@@ -15,7 +15,7 @@
 #define PRINTF_LIKE(format_index, first_argument)                                                  \
     __attribute__((format(printf, format_index, first_argument)))
 #define NORETURN __attribute__((noreturn))
-#define UNUSED __attribute__((unused))
+#define UNUSED   __attribute__((unused))
 /* Run FN(&variable) when the variable leaves its scope. */
 #define AUTO(fn) __attribute__((cleanup(fn)))
 

@@ -48,8 +48,8 @@ struct err {
 /* Fill `err` (hint and where become empty) and return false, so that `return err_set(...)` reads
  * well. `err` may be NULL where the caller does not care. */
 #define err_set(err, code, ...) err_set_at((err), (code), __FILE_NAME__, __LINE__, __VA_ARGS__)
-bool err_set_at(struct err *err, enum err_code code, const char *file, int line,
-                const char *format, ...) PRINTF_LIKE(5, 6);
+bool err_set_at(struct err *err, enum err_code code, const char *file, int line, const char *format,
+                ...) PRINTF_LIKE(5, 6);
 /* Each returns false as well, so they can follow err_set in a return expression's place. */
 bool err_where(struct err *err, const char *format, ...) PRINTF_LIKE(2, 3);
 bool err_hint(struct err *err, const char *format, ...) PRINTF_LIKE(2, 3);

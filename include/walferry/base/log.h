@@ -20,7 +20,14 @@
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 enum log_format { LOG_AUTO, LOG_TEXT, LOG_JSON };
 
-enum log_type { LOG_TYPE_STR, LOG_TYPE_BYTES, LOG_TYPE_U64, LOG_TYPE_I64, LOG_TYPE_LSN, LOG_TYPE_BOOL };
+enum log_type {
+    LOG_TYPE_STR,
+    LOG_TYPE_BYTES,
+    LOG_TYPE_U64,
+    LOG_TYPE_I64,
+    LOG_TYPE_LSN,
+    LOG_TYPE_BOOL
+};
 
 struct log_field {
     const char *key; /* [a-z_.]+ */

@@ -25,10 +25,10 @@ struct arguments;
 
 struct command {
     const char *name;
-    const char *synopsis; /* "-c FILE [--init]" */
-    const char *summary;  /* one line */
-    const char *help;     /* paragraphs and examples */
-    bool takes_config;    /* -c FILE and --set KEY=VALUE are understood */
+    const char *synopsis;              /* "-c FILE [--init]" */
+    const char *summary;               /* one line */
+    const char *help;                  /* paragraphs and examples */
+    bool takes_config;                 /* -c FILE and --set KEY=VALUE are understood */
     const struct option_spec *options; /* own ones, ended by a row without a name */
     int (*run)(const struct arguments *arguments);
 };

@@ -66,7 +66,7 @@ struct change {
     enum change_kind kind;
     union {
         struct {
-            struct lsn commit_lsn; /* of the commit record: the position of the transaction */
+            struct lsn commit_lsn;  /* of the commit record: the position of the transaction */
             int64_t commit_time_us; /* since 1970 */
             uint32_t xid;
         } begin;

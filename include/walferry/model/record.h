@@ -20,7 +20,7 @@ struct placement {
 
 struct record {
     struct placement placement;
-    struct bytes value; /* absent: a tombstone */
+    struct bytes value;   /* absent: a tombstone */
     int64_t timestamp_ms; /* since 1970, not negative */
     size_t header_count;
     struct header headers[RECORD_HEADERS_MAX];

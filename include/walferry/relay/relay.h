@@ -13,10 +13,10 @@
  * sink.
  *
  * What was acknowledged walks back as a number, not as a chain of callbacks. Every record in flight
- * stands in the ledger under its source transaction, in commit order. Acknowledgements arrive in any
- * order; the end of the longest finished prefix is the published position. The published position
- * is made durable (checkpoint), and only what is durable is confirmed to PostgreSQL. Hence the four
- * positions that explain every state: received >= published >= durable >= confirmed.
+ * stands in the ledger under its source transaction, in commit order. Acknowledgements arrive in
+ * any order; the end of the longest finished prefix is the published position. The published
+ * position is made durable (checkpoint), and only what is durable is confirmed to PostgreSQL. Hence
+ * the four positions that explain every state: received >= published >= durable >= confirmed.
  *
  * One thread, one loop. A turn collects delivery reports into the ledger; saves the checkpoint and
  * confirms when that is due; while ledger and sink have room, pulls rows and pushes them down; then
@@ -36,17 +36,18 @@
  *    everything past the last contiguous acknowledgement is sent again, as after a crash. Order is
  *    kept, records may be sent twice.
  *
- * A record that the broker refuses need not be the guilty one of its batch. After such a refusal the
- * replay is careful: records go one at a time until the place of the failure is passed, and only
- * what fails alone, twice, is poison. Poison goes where delivery.poison says: to the dead letter
- * topic through the same ledger (so that it is durable before anything is confirmed), to a halt, or
- * to a counter. A refusal for lack of rights is never poison: the relay holds and says so.
+ * A record that the broker refuses need not be the guilty one of its batch. After such a refusal
+ * the replay is careful: records go one at a time until the place of the failure is passed, and
+ * only what fails alone, twice, is poison. Poison goes where delivery.poison says: to the dead
+ * letter topic through the same ledger (so that it is durable before anything is confirmed), to a
+ * halt, or to a counter. A refusal for lack of rights is never poison: the relay holds and says so.
  *
  * Before any row is read, the guards (source/guard.h) prove that server, slot, timeline and
- * checkpoint belong together; the server itself would accept any position, and lose rows in silence.
+ * checkpoint belong together; the server itself would accept any position, and lose rows in
+ * silence.
  *
- * SIGHUP loads the configuration anew, whole. What is wrong is said and changes nothing; what can be
- * changed while running is applied, and every other difference is named and waits for a restart.
+ * SIGHUP loads the configuration anew, whole. What is wrong is said and changes nothing; what can
+ * be changed while running is applied, and every other difference is named and waits for a restart.
  *
  * States: starting, standby (another session holds the slot), streaming, blocked (something must
  * change outside: the reason says what), draining (after SIGTERM: the transaction in hand is
