@@ -144,7 +144,8 @@ START_TEST(broker_that_stands_still_holds_back_and_breaks_nothing)
     relay_wait_ready(scene.relay);
     insert_orders(scene.world->db, 100, 30);
     consumer_exactly(scene.consumer, 100);
-    const char *walsender = "SELECT active_pid FROM pg_replication_slots WHERE slot_name = '%s'";
+    static const char walsender[] =
+        "SELECT active_pid FROM pg_replication_slots WHERE slot_name = '%s'";
     const char *before = sql_value(scene.world, walsender, scene.world->slot);
     kill(kafka->pid, SIGSTOP);
     insert_orders(scene.world->db, ROWS, 30);
@@ -377,7 +378,7 @@ START_TEST(standard_output_leaves_nothing_behind)
         world->slot);
     relay_start(relay, NULL);
     relay_wait_ready(relay);
-    const char *slots = "SELECT count(*) FROM pg_replication_slots WHERE database = '%s'%s";
+    static const char slots[] = "SELECT count(*) FROM pg_replication_slots WHERE database = '%s'%s";
     ck_assert_int_eq(sql_number(world, slots, world->name, " AND temporary"), 1);
     ck_assert_int_eq(sql_number(world, slots, world->name, " AND NOT temporary"), 0);
     insert_orders(world->db, 50, 3);
