@@ -41,8 +41,8 @@ static void count_skip(struct relay *relay, enum skip_reason reason)
     metrics_add_label(relay->metrics, METRIC_EVENTS_SKIPPED, skip_reason_name(reason), 1);
 }
 
-/* Where the stream stands before the event in hand is placed. */
-static void event_passed(struct relay *relay, bool published)
+/* The row in hand is done with: the next one is looked at from here. */
+static void row_passed(struct relay *relay, bool published)
 {
     struct in_hand *hand = &relay->in_hand;
     hand->at.ordinal++;
@@ -127,7 +127,7 @@ static bool prepare(struct relay *relay)
         route_event(relay->route, &offered->event, &relay->arena, &placement, &err);
     if (outcome == ROUTE_DROP) {
         count_skip(relay, SKIP_RULE);
-        event_passed(relay, false);
+        row_passed(relay, false);
         return false;
     }
     offered->intended_topic = placement.topic;
@@ -157,7 +157,8 @@ static void row(struct relay *relay, const struct change *change)
     struct offered *offered = &relay->offered;
     enum skip_reason reason;
     struct err err;
-    if (hand->open && hand->skip) {
+    if (hand->open && (hand->skip || hand->at.ordinal < hand->skip_ordinal)) {
+        hand->at.ordinal++;
         count_skip(relay, SKIP_POSITION);
         return;
     }
@@ -165,6 +166,8 @@ static void row(struct relay *relay, const struct change *change)
         capture_change(relay->capture, change, &relay->arena, &offered->event, &reason, &err);
     if (outcome == CAPTURE_SKIP) {
         count_skip(relay, reason);
+        if (hand->open)
+            row_passed(relay, false);
         return;
     }
     if (outcome == CAPTURE_FAIL) {
@@ -172,11 +175,6 @@ static void row(struct relay *relay, const struct change *change)
         return;
     }
     ASSERT(hand->open);
-    if (hand->at.ordinal < hand->skip_ordinal) {
-        hand->at.ordinal++;
-        count_skip(relay, SKIP_POSITION);
-        return;
-    }
     metrics_add(relay->metrics, METRIC_EVENTS_RECEIVED, 1);
     offered->event.position = (struct position){hand->at.commit_lsn, hand->at.index};
     offered->event.commit_time_us = hand->commit_time_us;
@@ -248,7 +246,7 @@ static void taken(struct relay *relay, uint64_t tag, uint32_t topic)
     if (!relay->offered.dead_letter)
         ledger_label(relay->ledger, tag, health_topic(relay, topic));
     relay->offered.present = false;
-    event_passed(relay, true);
+    row_passed(relay, true);
 }
 
 /* The sink says that the record in hand can never be published. */

@@ -28,6 +28,7 @@ static struct {
     const char *transactions[TRANSACTIONS_MAX];
     unsigned transaction_count;
     char *yaml;
+    const char *capture;
     pid_t child;
     int status;
     unsigned starts_before; /* of the present relay */
@@ -134,9 +135,24 @@ static void put_heartbeat(struct buf *out, unsigned transaction)
 
 /* ---- the server's side ---- */
 
+static void put_event_message(struct buf *out, unsigned transaction, unsigned number)
+{
+    char content[160];
+    snprintf(content, sizeof content,
+             "{\"id\":\"00000000-0000-4000-8000-%012u\",\"event_type\":\"order.placed\","
+             "\"payload\":{\"n\":%u}}",
+             number, number);
+    buf_put_u8(out, 'M');
+    buf_put_u8(out, 1);
+    buf_put_u64(out, commit_lsn(transaction).value - 8);
+    put_text(out, "outbox");
+    buf_put_u32(out, (uint32_t)strlen(content));
+    buf_put_str(out, content);
+}
+
 static bool is_event(char kind)
 {
-    return kind == 'e' || kind == 'p' || kind == 'd' || kind == 'o';
+    return kind == 'e' || kind == 'm' || kind == 'p' || kind == 'd' || kind == 'o';
 }
 
 static void send_or_hold(const struct buf *framed)
@@ -194,6 +210,8 @@ static void give_transaction(unsigned transaction, unsigned number, bool *relati
         }
         if (*row == 'h') {
             put_heartbeat(&message, transaction);
+        } else if (*row == 'm') {
+            put_event_message(&message, transaction, number);
         } else if (*row == 'x') {
             buf_put_str(&message, "\x01garbage");
         } else {
@@ -330,7 +348,7 @@ unsigned world_messages(void)
         count += 2;
         for (const char *row = world.transactions[i]; *row != '\0'; row++) {
             count += *row != 'k' && *row != 'K';
-            relation = relation || is_event(*row) || *row == 'u';
+            relation = relation || (is_event(*row) && *row != 'm') || *row == 'u';
         }
     }
     return count + relation;
@@ -357,6 +375,7 @@ void world_start(const char *more)
 {
     static const char *const SYSTEM[] = {"7000000000000000001", "1", "0/100000", "shop"};
     memset(&world, 0, sizeof world);
+    world.capture = "[{outbox: outbox.event}]";
     world_server = walsender_new();
     walsender_replication_only(world_server);
     buf_init(&world.held, 1u << 20);
@@ -367,7 +386,6 @@ void world_start(const char *more)
     int len = asprintf(&world.yaml,
                        "version: 1\nname: orders\n"
                        "source: {conninfo: \"%s\", status_interval: 1s}\n"
-                       "capture: [{outbox: outbox.event}]\n"
                        "route:\n  topic: events\n  rules:\n"
                        "    - {when: {event_type: \"debug.*\"}, drop: true}\n"
                        "    - {when: {event_type: \"other.*\"}, topic: other}\n"
@@ -390,8 +408,16 @@ void world_free(void)
     walsender_free(world_server);
 }
 
+void world_capture(const char *entries)
+{
+    world.capture = entries;
+}
+
 static void be_relay(void)
 {
+    char *yaml = NULL;
+    int len = asprintf(&yaml, "%scapture: %s\n", world.yaml, world.capture);
+    ASSERT(len > 0);
     struct config *config;
     struct config_problems problems;
     char log[160];
@@ -406,7 +432,7 @@ static void be_relay(void)
     (void)signal(SIGTERM, SIG_DFL);
     (void)signal(SIGINT, SIG_DFL);
     (void)signal(SIGALRM, SIG_DFL);
-    if (!config_load_text("test.yaml", bytes_str(world.yaml), sets, 1, &config, &problems)) {
+    if (!config_load_text("test.yaml", bytes_str(yaml), sets, 1, &config, &problems)) {
         fprintf(stderr, "%s\n", problems.items[0].message);
         _exit(199);
     }

@@ -17,14 +17,16 @@
 #define WORLD_LSN_START 0x1000 /* of the slot */
 
 /* One character a row: e event, p poison (its id is null), d dropped by a routing rule, o an event
- * for another topic, h heartbeat, u update, k keepalive, K keepalive that wants a reply, x a
- * message of no known kind. The text is borrowed. */
+ * for another topic, m an event as a WAL message, h heartbeat, u update, k keepalive, K keepalive
+ * that wants a reply, x a message of no known kind. The text is borrowed. */
 void world_transaction(const char *rows);
 /* The same place in the script, other rows: from the next session on. */
 void world_replace(unsigned transaction, const char *rows);
 
 /* `more` is YAML appended to the configuration. */
 void world_start(const char *more);
+/* The list under `capture` of relays forked from now on. */
+void world_capture(const char *entries);
 void world_free(void);
 /* Fork a relay; `run` NULL: relay_run(). */
 void world_relay(void);

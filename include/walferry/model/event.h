@@ -32,12 +32,12 @@ struct position_text {
 };
 struct position_text position_format(struct position position);
 
-/* How far a transaction was walked. The ordinal counts what capture took for an event, poison and
- * dropped ones too: it depends on the WAL and the configuration only, so the same cursor means the
- * same place when the transaction is sent again. */
+/* How far a transaction was walked. The ordinal counts rows and messages, events or not, except
+ * heartbeats: it does not depend on what the configuration captures, so the same cursor means the
+ * same place when the transaction is sent again, to a relay that was configured anew too. */
 struct cursor {
     struct lsn commit_lsn; /* LSN_NONE: nowhere */
-    uint32_t ordinal;      /* events passed */
+    uint32_t ordinal;      /* rows and messages passed */
     uint32_t index;        /* positions given out: the index of the next published event */
 };
 
