@@ -62,6 +62,20 @@ static void mixed(void)
 #define MIXED_MESSAGES 29
 static const unsigned MIXED_EVENTS[] = {1, 2, 3, 6, 9, 10, 11, 12, 0};
 
+/* Whether the relay's log has the text. */
+static bool said(const char *text)
+{
+    char path[160], line[1024];
+    bool found = false;
+    snprintf(path, sizeof path, "%s/log", world_directory);
+    FILE *file = fopen(path, "r");
+    while (file != NULL && !found && fgets(line, sizeof line, file) != NULL)
+        found = strstr(line, text) != NULL;
+    if (file != NULL)
+        ck_assert_int_eq(fclose(file), 0);
+    return found;
+}
+
 /* ---- the connection breaks ---- */
 
 START_TEST(lost_at_every_message)
@@ -102,6 +116,57 @@ START_TEST(stopped_at_every_message)
     await_numbers(8);
     stop();
     expect(MIXED_EVENTS, _i);
+}
+END_TEST
+
+/* The transaction in hand is finished, on another connection if need be. */
+START_TEST(stopped_while_the_server_is_away)
+{
+    world_start("");
+    world_transaction("eeee");
+    world_pause_after(4);
+    world_transaction("e");
+    world_relay();
+    await_numbers(2);
+    world_pause_after(0);
+    walsender_refuse(world_server, "57P03", "the database system is starting up");
+    unsigned connections = walsender_connections(world_server);
+    world_cut();
+    while (walsender_connections(world_server) < connections + 3)
+        world_pump();
+    world_signal(SIGTERM);
+    connections = walsender_connections(world_server);
+    while (walsender_connections(world_server) < connections + 2)
+        world_pump();
+    ck_assert(!world_ended());
+    walsender_refuse(world_server, NULL, NULL);
+    ck_assert_int_eq(world_wait(), 0);
+    expect((const unsigned[]){1, 2, 3, 4, 0}, 0);
+    world_relay();
+    await_numbers(5);
+    stop();
+    expect((const unsigned[]){1, 2, 3, 4, 5, 0}, 0);
+}
+END_TEST
+
+START_TEST(stopped_twice)
+{
+    world_start("");
+    world_transaction("eeee");
+    world_pause_after(4);
+    world_relay();
+    await_numbers(2);
+    world_signal(SIGTERM);
+    /* Two that are pending are one. */
+    while (!said("draining"))
+        world_pump();
+    world_signal(SIGTERM);
+    ck_assert_int_eq(world_wait(), 75);
+    world_pause_after(0);
+    world_relay();
+    await_numbers(4);
+    stop();
+    expect((const unsigned[]){1, 2, 3, 4, 0}, 0);
 }
 END_TEST
 
@@ -173,7 +238,7 @@ static void expect_one_replay(int place)
 
 START_TEST(killed_at_every_message)
 {
-    world_start(SKIP);
+    world_start(_i % 2 == 0 ? SKIP : SKIP "checkpoint: {interval: 1ms}\n");
     mixed();
     world_pause_after((unsigned)_i);
     world_relay();
@@ -421,6 +486,8 @@ static Suite *suite(void)
     tcase_add_checked_fixture(stopped, NULL, teardown);
     tcase_set_timeout(stopped, 60);
     tcase_add_loop_test(stopped, stopped_at_every_message, 1, MIXED_MESSAGES);
+    tcase_add_test(stopped, stopped_while_the_server_is_away);
+    tcase_add_test(stopped, stopped_twice);
     tcase_add_test(stopped, stopped_before_the_first_session);
     tcase_add_test(stopped, stopped_as_a_standby);
     tcase_add_loop_test(stopped, killed_at_every_message, 1, MIXED_MESSAGES);

@@ -17,9 +17,10 @@
 #define PENDING_MAX 64
 
 struct script {
-    atomic_bool busy;  /* records are not taken */
-    atomic_bool hold;  /* records are taken and not answered */
-    atomic_uint fails; /* the number of a record that fails */
+    atomic_bool busy;   /* records are not taken */
+    atomic_bool hold;   /* records are taken and not answered */
+    atomic_uint poison; /* the number of a record that is not taken for good; its letter is */
+    atomic_uint fails;  /* the number of a record that fails */
     atomic_int outcome;
     atomic_int code;
     atomic_bool reset_fails;
@@ -77,13 +78,16 @@ static enum sink_result fake_submit(struct sink *sink, const struct record *reco
                                     uint32_t *ret_topic, struct err *err)
 {
     (void)sink;
-    (void)err;
     ASSERT(!fake.broken && fake.count < PENDING_MAX);
     if (script->busy) {
         script->refusals++;
         return SINK_BUSY;
     }
     unsigned number = number_of(record);
+    if (number == script->poison && bytes_is(record->placement.topic, "events")) {
+        discard(err_set(err, ERR_ROW_TOO_LARGE, "too large"));
+        return SINK_POISON;
+    }
     script->submitted[number]++;
     fake.pending[fake.count].tag = tag;
     fake.pending[fake.count++].number = number;
@@ -359,6 +363,41 @@ START_TEST(poison_alone_twice)
 }
 END_TEST
 
+/* At every place of a transaction, while the records before it are in flight. */
+START_TEST(poison_of_the_sink)
+{
+    unsigned place = (unsigned)_i % 4 + 1;
+    bool letter = _i / 4 == 0, skip = _i / 4 == 1;
+    world_start(letter ? "" : skip ? "delivery: {poison: skip}\n" : "delivery: {poison: halt}\n");
+    world_transaction("eeee");
+    world_transaction("e");
+    script->poison = place;
+    script->hold = true;
+    world_relay();
+    if (letter || skip) {
+        await(&script->submitted[5], 1);
+        script->hold = false;
+        await(&script->delivered[5], 1);
+        stop();
+        for (unsigned i = 1; i <= 5; i++)
+            ck_assert_uint_eq(script->delivered[i], i != place || letter);
+        ck_assert_uint_eq(walsender_status(world_server).flush.value, world_end().value);
+        return;
+    }
+    if (place > 1)
+        await(&script->submitted[place - 1], 1);
+    script->hold = false;
+    ck_assert_int_eq(world_wait(), 65);
+    for (unsigned i = 1; i <= 5; i++)
+        ck_assert_uint_eq(script->delivered[i], i < place);
+    script->poison = 0;
+    world_relay();
+    await_delivered(5);
+    stop();
+    expect_once(5);
+}
+END_TEST
+
 /* ---- other servers ---- */
 
 START_TEST(temporary_slot_in_flight)
@@ -452,6 +491,7 @@ static Suite *suite(void)
     tcase_add_test(failing, disk_full);
     tcase_add_test(failing, reset_fails);
     tcase_add_test(failing, poison_alone_twice);
+    tcase_add_loop_test(failing, poison_of_the_sink, 0, 12);
     suite_add_tcase(suite, failing);
     TCase *servers = tcase_create("servers");
     tcase_add_checked_fixture(servers, setup, teardown);
