@@ -2,6 +2,7 @@
 #include "relay_private.h"
 
 #define SAVE_RETRY_NS (1 * NS_PER_S)
+#define OPEN_RETRY_NS (1 * NS_PER_S)
 
 static void made_durable(struct relay *relay, const struct checkpoint *saved)
 {
@@ -11,6 +12,52 @@ static void made_durable(struct relay *relay, const struct checkpoint *saved)
     relay->save_failed = false;
     relay->checkpoint_previous = false;
     metrics_add(relay->metrics, METRIC_CHECKPOINT_WRITES, 1);
+}
+
+static bool load(struct relay *relay, struct err *err)
+{
+    struct err previous;
+    switch (checkpoint_load(relay->store, &relay->checkpoint, &previous)) {
+    case CHECKPOINT_UNREADABLE:
+        *err = previous;
+        return false;
+    case CHECKPOINT_ABSENT:
+        return true;
+    case CHECKPOINT_PREVIOUS:
+        relay->checkpoint_previous = true;
+        log_err(LOG_WARN, "the newest checkpoint is not readable, starting at the one before",
+                &previous);
+        break;
+    case CHECKPOINT_FOUND:
+        break;
+    }
+    relay->has_checkpoint = true;
+    relay->durable = relay->checkpoint.lsn;
+    return true;
+}
+
+bool confirm_open(struct relay *relay, struct err *err)
+{
+    if (relay->source_opts.temporary)
+        return checkpoint_none_open(&relay->store, err);
+    if (checkpoint_file_open(&relay->config->checkpoint, &relay->store, err)) {
+        relay->waiting = ERR_INIT;
+        return load(relay, err);
+    }
+    if (err->code != ERR_CHECKPOINT_LOCKED || !relay->source_opts.standby_wait)
+        return false;
+    if (!err_is_set(&relay->waiting))
+        log_err(LOG_INFO, "waiting as a standby", err);
+    relay->waiting = *err;
+    relay->next_open_ns = relay->now_ns + OPEN_RETRY_NS;
+    return true;
+}
+
+void confirm_open_again(struct relay *relay)
+{
+    struct err err;
+    if (relay->store == NULL && relay->now_ns >= relay->next_open_ns && !confirm_open(relay, &err))
+        relay_fail(relay, &err);
 }
 
 bool confirm_begin(struct relay *relay, struct lsn start, struct err *err)

@@ -79,32 +79,6 @@ static bool open_sink(struct relay *relay, struct err *err)
     return true;
 }
 
-static bool load_checkpoint(struct relay *relay, struct err *err)
-{
-    struct err previous;
-    if (relay->source_opts.temporary)
-        return checkpoint_none_open(&relay->store, err);
-    if (!checkpoint_file_open(&relay->config->checkpoint, &relay->store, err))
-        return false;
-    switch (checkpoint_load(relay->store, &relay->checkpoint, &previous)) {
-    case CHECKPOINT_UNREADABLE:
-        *err = previous;
-        return false;
-    case CHECKPOINT_ABSENT:
-        return true;
-    case CHECKPOINT_PREVIOUS:
-        relay->checkpoint_previous = true;
-        log_err(LOG_WARN, "the newest checkpoint is not readable, starting at the one before",
-                &previous);
-        break;
-    case CHECKPOINT_FOUND:
-        break;
-    }
-    relay->has_checkpoint = true;
-    relay->durable = relay->checkpoint.lsn;
-    return true;
-}
-
 static bool list_tables(struct relay *relay, struct err *err)
 {
     const struct config *config = relay->config;
@@ -126,7 +100,7 @@ static bool open_source(struct relay *relay, struct err *err)
         return false;
     relay->source_opts.messages |= capture_wants_messages(relay->capture);
     relay->source_opts.temporary |= relay->sink->ops->volatile_acks || sink->mock;
-    return load_checkpoint(relay, err) && source_new(&relay->source_opts, &relay->source, err) &&
+    return source_new(&relay->source_opts, &relay->source, err) &&
            monitor_new(&relay->source_opts, &relay->monitor, err);
 }
 
@@ -147,7 +121,7 @@ static bool relay_open(struct relay *relay, struct err *err)
     /* Signals first: threads of the libraries inherit the mask. */
     return loop_init(&relay->loop, err) && loop_signals(&relay->loop, err) &&
            open_stages(relay, err) && open_sink(relay, err) && open_source(relay, err) &&
-           open_http(relay, err);
+           open_http(relay, err) && confirm_open(relay, err);
 }
 
 static void relay_close(struct relay *relay)
@@ -195,6 +169,10 @@ static void drain_turn(struct relay *relay)
 {
     if (!relay->draining || relay->ending || relay->stop)
         return;
+    if (relay->store == NULL) {
+        relay->stop = true;
+        return;
+    }
     bool quiet = relay->ledger == NULL || ledger_quiet(relay->ledger) ||
                  (relay->halting && ledger_records(relay->ledger) == 0);
     bool late = relay->now_ns >= relay->drain_deadline_ns;
@@ -221,6 +199,8 @@ static bool may_turn_session(const struct relay *relay)
 static void pull(struct relay *relay)
 {
     relay->more = false;
+    if (relay->store == NULL)
+        return;
     for (unsigned i = 0; i < PULLS_A_TURN && !relay->stop; i++) {
         /* A session that broke while nothing was read is begun anew, room or not. */
         if (!source_broken(relay->source) && (!pull_offer(relay) || !may_turn_session(relay)))
@@ -269,6 +249,7 @@ static void turn(struct relay *relay)
     relay->now_ns = clock_mono_ns();
     relay->wall_us = clock_wall_us();
     take_signals(relay);
+    confirm_open_again(relay);
     discard(delivery_collect(relay));
     discard(confirm_turn(relay, false));
     source_tick(relay->source, relay->now_ns);
@@ -277,7 +258,8 @@ static void turn(struct relay *relay)
         return;
     tick(relay);
     drain_turn(relay);
-    monitor_turn(relay->monitor, relay->now_ns);
+    if (relay->store != NULL)
+        monitor_turn(relay->monitor, relay->now_ns);
     if (monitor_facts(relay->monitor)->shutting_down)
         session_yield(relay);
     watch_publication(relay);
@@ -295,8 +277,9 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 
 static uint64_t deadline(const struct relay *relay)
 {
-    uint64_t at = earlier(relay->next_tick_ns, source_deadline(relay->source));
-    at = earlier(at, monitor_deadline(relay->monitor));
+    uint64_t at = relay->next_tick_ns;
+    if (relay->store != NULL)
+        at = earlier(at, earlier(source_deadline(relay->source), monitor_deadline(relay->monitor)));
     if (relay->http != NULL)
         at = earlier(at, http_deadline(relay->http));
     if (relay->draining && !relay->ending)

@@ -78,7 +78,7 @@ struct relay {
     struct envelope envelope;
     struct sink *sink;
     struct ledger *ledger; /* from the first session on */
-    struct checkpoint_store *store;
+    struct checkpoint_store *store; /* NULL while another process holds it */
     struct http *http;
     struct metrics *metrics;
     struct arena arena; /* of the row in hand */
@@ -93,6 +93,7 @@ struct relay {
     /* What a reload may change; the rest of the configuration is fixed. */
     uint64_t checkpoint_interval_ms;
     uint64_t drain_timeout_ms;
+    uint64_t next_open_ns; /* while another process holds the checkpoint */
     uint64_t next_save_ns;
     uint64_t save_retry_ns; /* after a failed save: nothing is pulled until one works */
     bool save_failed;
@@ -186,6 +187,10 @@ bool delivery_may_submit(const struct relay *relay);
 /* confirm.c */
 /* Save and confirm if due; `force` if there is anything to save at all. False: it failed. */
 bool confirm_turn(struct relay *relay, bool force);
+/* Open the checkpoint and load it. While another process holds it this relay is a standby, if it may
+ * be one: then `store` stays NULL, and confirm_open_again() tries once a second. */
+MUST_USE bool confirm_open(struct relay *relay, struct err *err);
+void confirm_open_again(struct relay *relay);
 /* When confirm_turn() has something to do; UINT64_MAX: nothing. */
 uint64_t confirm_deadline(const struct relay *relay);
 /* The first position of a first start. */

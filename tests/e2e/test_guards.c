@@ -534,9 +534,48 @@ START_TEST(second_relay_in_the_same_directory)
     relay_begin(scene.relay);
     struct relay *second = relay_new(scene.world, CONFIG);
     const char *elsewhere = text("sink.file.path=%s/second.jsonl", scene.world->dir);
-    relay_start(second, "--set", elsewhere, NULL);
+    relay_start(second, "--set", elsewhere, "--set", "source.standby=fail", NULL);
     relay_wait(second);
     expect_said(second, 75, "WF-7003", text("%d", (int)scene.relay->pid));
+    relay_stop(scene.relay);
+    relay_free(second);
+    scene_end(&scene);
+}
+END_TEST
+
+START_TEST(second_relay_in_the_same_directory_takes_over)
+{
+    struct scene scene = scene_on("heir", shared_pg());
+    relay_begin(scene.relay);
+    insert(scene.world, "1");
+    wait_confirmed(scene.world);
+    struct relay *second = relay_new(scene.world, CONFIG);
+    const char *elsewhere = text("sink.file.path=%s/second.jsonl", scene.world->dir);
+    relay_start(second, "--set", elsewhere, NULL);
+    relay_wait_log(second, "WF-7003");
+    ck_assert_str_eq(json_string_value(json_object_get(relay_status(second), "state")), "standby");
+    relay_kill(scene.relay);
+    insert(scene.world, "2");
+    relay_wait_ready(second);
+    wait_confirmed(scene.world);
+    relay_stop(second);
+    const char *published = read_file(text("%s/second.jsonl", scene.world->dir));
+    REQUIRE(strchr(published, '\n') == strrchr(published, '\n') && published[0] != '\0',
+            "one row was left to publish, and there is:\n%s", published);
+    relay_free(second);
+    scene_end(&scene);
+}
+END_TEST
+
+START_TEST(second_relay_in_the_same_directory_ends_when_asked)
+{
+    struct scene scene = scene_on("heir_ends", shared_pg());
+    relay_begin(scene.relay);
+    struct relay *second = relay_new(scene.world, CONFIG);
+    const char *elsewhere = text("sink.file.path=%s/second.jsonl", scene.world->dir);
+    relay_start(second, "--set", elsewhere, NULL);
+    relay_wait_log(second, "WF-7003");
+    relay_stop(second);
     relay_stop(scene.relay);
     relay_free(second);
     scene_end(&scene);
@@ -792,6 +831,8 @@ static void add(TCase *tests)
     tcase_add_test(tests, second_relay_waits_and_takes_over);
     tcase_add_test(tests, second_relay_that_may_not_wait);
     tcase_add_test(tests, second_relay_in_the_same_directory);
+    tcase_add_test(tests, second_relay_in_the_same_directory_takes_over);
+    tcase_add_test(tests, second_relay_in_the_same_directory_ends_when_asked);
     tcase_add_test(tests, promoted_standby_that_has_everything);
     tcase_add_test(tests, promoted_standby_that_lagged);
     tcase_add_test(tests, standby_is_waited_for);
