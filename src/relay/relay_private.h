@@ -77,7 +77,7 @@ struct relay {
     struct route *route;
     struct envelope envelope;
     struct sink *sink;
-    struct ledger *ledger; /* from the first session on */
+    struct ledger *ledger;          /* from the first session on */
     struct checkpoint_store *store; /* NULL while another process holds it */
     struct http *http;
     struct metrics *metrics;
@@ -187,8 +187,8 @@ bool delivery_may_submit(const struct relay *relay);
 /* confirm.c */
 /* Save and confirm if due; `force` if there is anything to save at all. False: it failed. */
 bool confirm_turn(struct relay *relay, bool force);
-/* Open the checkpoint and load it. While another process holds it this relay is a standby, if it may
- * be one: then `store` stays NULL, and confirm_open_again() tries once a second. */
+/* Open the checkpoint and load it. While another process holds it this relay is a standby, if it
+ * may be one: then `store` stays NULL, and confirm_open_again() tries once a second. */
 MUST_USE bool confirm_open(struct relay *relay, struct err *err);
 void confirm_open_again(struct relay *relay);
 /* When confirm_turn() has something to do; UINT64_MAX: nothing. */
