@@ -15,7 +15,6 @@ struct capture {
     struct capture_entry *entries; /* own copy; outboxes point into it */
     size_t entry_count;
     struct outbox *outboxes; /* one an entry; those of messages are not used */
-    bool wants_messages;
 };
 
 static const char *const skip_names[SKIP_COUNT] = {
@@ -73,7 +72,6 @@ static bool init_entries(struct capture *capture, struct err *err)
             messages ? init_messages(entry, err) : outbox_init(&capture->outboxes[i], entry, err);
         if (!sound || !check_unique(capture, i, err))
             return false;
-        capture->wants_messages = capture->wants_messages || messages;
     }
     return true;
 }
@@ -119,11 +117,6 @@ void capture_reset(struct capture *capture)
 {
     for (size_t i = 0; i < capture->entry_count; i++)
         capture->outboxes[i].resolved = false;
-}
-
-bool capture_wants_messages(const struct capture *capture)
-{
-    return capture->wants_messages;
 }
 
 static struct outbox *find_outbox(struct capture *capture, const struct relation *relation)

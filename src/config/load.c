@@ -66,10 +66,6 @@ static void derive(struct load *load)
     }
     config->source.temporary = config->sink.kind == SINK_STDOUT;
     config->http_enabled = strcmp(config->http.listen, "off") != 0;
-    for (size_t i = 0; i < config->capture_count; i++) {
-        bool messages = config->captures[i].kind == CAPTURE_MESSAGES;
-        config->source.messages = config->source.messages || messages;
-    }
     derive_reserved(load);
 }
 

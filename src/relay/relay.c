@@ -98,7 +98,6 @@ static bool open_source(struct relay *relay, struct err *err)
     relay->source_opts = relay->config->source;
     if (!list_tables(relay, err))
         return false;
-    relay->source_opts.messages |= capture_wants_messages(relay->capture);
     relay->source_opts.temporary |= relay->sink->ops->volatile_acks || sink->mock;
     return source_new(&relay->source_opts, &relay->source, err) &&
            monitor_new(&relay->source_opts, &relay->monitor, err);

@@ -27,7 +27,6 @@ void source_start(struct source *source, struct lsn start)
         .slot = source->slot,
         .start = start,
         .publication = source->opts.publication,
-        .messages = source->opts.messages || source->opts.heartbeat_interval_ms > 0,
     };
     buf_reset(&source->sql);
     start_command_write(&command, &source->sql);

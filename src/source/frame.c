@@ -76,7 +76,8 @@ void start_command_write(const struct start_command *command, struct buf *out)
     buf_printf(out, " LOGICAL %s (\"proto_version\" '1', \"publication_names\" ",
                lsn_format(command->start).text);
     put_quoted(out, '\'', buf_cstr(&names));
-    buf_put_str(out, command->messages ? ", \"messages\" 'true')" : ")");
+    /* Always: were it to depend on the configuration, a place inside a transaction would too. */
+    buf_put_str(out, ", \"messages\" 'true')");
     buf_deinit(&names);
 }
 

@@ -30,7 +30,6 @@ struct start_command {
     const char *slot;
     struct lsn start;
     const char *publication;
-    bool messages;
 };
 
 /* START_REPLICATION with the publication quoted as an identifier inside a literal: the server

@@ -170,7 +170,6 @@ END_TEST
 START_TEST(start_command)
 {
     opts.publication = "My Pub";
-    opts.heartbeat_interval_ms = 1;
     stream();
     ck_assert_str_eq(walsender_query(server, "START_REPLICATION"),
                      "START_REPLICATION SLOT \"walferry_orders\" LOGICAL 0/2000 "

@@ -95,5 +95,3 @@ MUST_USE bool capture_relation(struct capture *capture, const struct relation *r
 MUST_USE enum capture_outcome capture_change(struct capture *capture, const struct change *change,
                                              struct arena *arena, struct event *ret_event,
                                              enum skip_reason *ret_reason, struct err *err);
-/* Whether any entry needs WAL messages (pgoutput option messages 'true'). */
-bool capture_wants_messages(const struct capture *capture);

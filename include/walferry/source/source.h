@@ -29,7 +29,6 @@ struct source_opts {
     bool failover;
     bool standby_wait; /* the slot is in use: wait (true) or ERR_SLOT_ACTIVE */
     bool temporary;    /* make a temporary slot for each session: volatile sinks */
-    bool messages;     /* pgoutput option messages 'true' */
     /* "schema.table": what the publication must publish, as far as it exists. */
     const char *const *tables;
     size_t table_count;

@@ -76,18 +76,6 @@ START_TEST(messages_have_neither_columns_nor_a_payload_mode)
 }
 END_TEST
 
-START_TEST(messages_are_wanted_when_an_entry_says_so)
-{
-    const struct capture_entry entries[] = {outbox_entry("a.b"), message_entry("p")};
-    fixture_open(entries, 1);
-    ck_assert(!capture_wants_messages(fixture.capture));
-    fixture_close();
-    fixture_open(entries, 2);
-    ck_assert(capture_wants_messages(fixture.capture));
-    fixture_close();
-}
-END_TEST
-
 START_TEST(freeing_nothing_is_allowed)
 {
     capture_free(NULL);
@@ -307,7 +295,6 @@ static Suite *capture_suite(void)
     tcase_add_test(tcase, required_fields_cannot_be_left_unread);
     tcase_add_test(tcase, the_same_thing_twice_is_refused);
     tcase_add_test(tcase, messages_have_neither_columns_nor_a_payload_mode);
-    tcase_add_test(tcase, messages_are_wanted_when_an_entry_says_so);
     tcase_add_test(tcase, freeing_nothing_is_allowed);
     tcase_add_test(tcase, schema_and_table_are_split_at_the_first_dot);
     tcase_add_test(tcase, names_match_exactly);

@@ -22,7 +22,6 @@ START_TEST(defaults_are_those_of_the_contract)
     ck_assert(config->source.failover);
     ck_assert(config->source.standby_wait);
     ck_assert(!config->source.temporary);
-    ck_assert(!config->source.messages);
     ck_assert_uint_eq(config->source.status_interval_ms, 10000);
     ck_assert_uint_eq(config->source.heartbeat_interval_ms, 30000);
     ck_assert_uint_eq(config->capture_count, 1);
@@ -113,7 +112,6 @@ START_TEST(every_key_of_source_capture_and_route_lands)
     ck_assert_str_eq(config->source.publication, "P");
     ck_assert(!config->source.failover);
     ck_assert(!config->source.standby_wait);
-    ck_assert(config->source.messages);
     ck_assert_uint_eq(config->source.status_interval_ms, 1500);
     ck_assert_uint_eq(config->source.heartbeat_interval_ms, 0);
     ck_assert_uint_eq(config->capture_count, 2);

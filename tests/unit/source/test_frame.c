@@ -103,20 +103,17 @@ static void command_is(struct start_command command, const char *expected)
 
 START_TEST(start_command)
 {
-    command_is((struct start_command){"s", lsn_make(0x16B374D848), "p", false},
+    command_is((struct start_command){"s", lsn_make(0x16B374D848), "p"},
                "START_REPLICATION SLOT \"s\" LOGICAL 16/B374D848 (\"proto_version\" '1', "
-               "\"publication_names\" '\"p\"')");
-    command_is((struct start_command){"s", lsn_make(1), "p", true},
-               "START_REPLICATION SLOT \"s\" LOGICAL 0/1 (\"proto_version\" '1', "
                "\"publication_names\" '\"p\"', \"messages\" 'true')");
 }
 END_TEST
 
 START_TEST(names_are_quoted_twice)
 {
-    command_is((struct start_command){"s\"t", lsn_make(1), "My \"Pub's\" \\", false},
+    command_is((struct start_command){"s\"t", lsn_make(1), "My \"Pub's\" \\"},
                "START_REPLICATION SLOT \"s\"\"t\" LOGICAL 0/1 (\"proto_version\" '1', "
-               "\"publication_names\" '\"My \"\"Pub''s\"\" \\\"')");
+               "\"publication_names\" '\"My \"\"Pub''s\"\" \\\"', \"messages\" 'true')");
 }
 END_TEST
 
