@@ -39,7 +39,7 @@ COMMENT ON COLUMN outbox.event.visibility IS 'public or private, for routing.';
 COMMENT ON COLUMN outbox.event.topic IS 'Explicit topic, wins over routing; NULL: routed. So for partition and key.';
 COMMENT ON COLUMN outbox.event.occurred_at IS 'CloudEvents time and timestamp of the Kafka record.';
 
--- Insert one event; returns its id.
+-- Insert one event; returns its id. The caller needs USAGE on the schema and INSERT on the table.
 CREATE OR REPLACE FUNCTION outbox.publish(
     aggregate_type  text,
     aggregate_id    text,
@@ -61,15 +61,16 @@ CREATE OR REPLACE FUNCTION outbox.publish(
 LANGUAGE sql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
-    INSERT INTO outbox.event AS e (
+    INSERT INTO outbox.event (
         id, aggregate_type, aggregate_id, event_type, event_version, payload, headers, visibility,
         traceparent, tracestate, correlation_id, causation_id, topic, partition, key, occurred_at)
     VALUES (
         publish.id, publish.aggregate_type, publish.aggregate_id, publish.event_type,
         publish.event_version, publish.payload, publish.headers, publish.visibility,
         publish.traceparent, publish.tracestate, publish.correlation_id, publish.causation_id,
-        publish.topic, publish.partition, publish.key, publish.occurred_at)
-    RETURNING e.id
+        publish.topic, publish.partition, publish.key, publish.occurred_at);
+    -- Not RETURNING, which would want the right to read the table.
+    SELECT publish.id
 $$;
 
 -- Write one event to the WAL and to no table; it is published when the transaction commits. Returns
