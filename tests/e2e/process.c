@@ -18,6 +18,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -151,6 +152,21 @@ static bool can_listen(unsigned port)
     return ok;
 }
 
+/* Between finding a port and its use by a program another test may find it too. So that none does,
+ * the finder holds an abstract socket named after the port until it ends. */
+static bool reserve(unsigned port)
+{
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    int len = snprintf(name.sun_path + 1, sizeof name.sun_path - 1, "walferry-test-port-%u", port);
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)len);
+    if (fd >= 0 && bind(fd, (const struct sockaddr *)&name, size) == 0)
+        return true;
+    if (fd >= 0)
+        close(fd);
+    return false;
+}
+
 unsigned free_port(void)
 {
     /* Walks on from a place of this process's own, so that two ports asked for in a row differ. */
@@ -162,7 +178,7 @@ unsigned free_port(void)
     }
     for (int tries = 0; tries < PORT_COUNT; tries++) {
         unsigned port = PORT_FIRST + step++ % PORT_COUNT;
-        if (can_listen(port))
+        if (reserve(port) && can_listen(port))
             return port;
     }
     REQUIRE(false, "no free port of 127.0.0.1 from %d on", PORT_FIRST);

@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* check, version and init as a person runs them; and a relay of the role that init makes. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include "harness.h"
 
@@ -211,6 +216,72 @@ START_TEST(sql_files_are_safe_to_run_twice)
 }
 END_TEST
 
+START_TEST(sighup_applies_what_it_can_and_names_the_rest)
+{
+    struct world *world = world_new("reload");
+    struct relay *relay = relay_new(world, RELAY_CONFIG);
+    relay_begin(relay);
+    relay_rewrite(relay, RELAY_CONFIG "delivery: {poison: halt, drain_timeout: 7s}\n");
+    relay_signal(relay, SIGHUP);
+    relay_wait_log(relay, "\"message\":\"reloaded\"");
+    const char *log = relay_errors(relay);
+    expect_words(strstr(log, "changed by the reload"), "delivery.drain_timeout");
+    expect_words(strstr(log, "only a restart applies it"), "delivery.poison");
+    relay_rewrite(relay, RELAY_CONFIG "delivery: {poisn: halt}\n");
+    relay_signal(relay, SIGHUP);
+    relay_wait_log(relay, "did you mean `poison`?");
+    relay_wait_log(relay, "stays as it was");
+    sql(world, "SELECT outbox.publish('a', '1', 't', '{}', topic => 'not a topic')");
+    relay_wait_counter(relay, "dead_letters", 1);
+    relay_stop(relay);
+    relay_free(relay);
+    world_free(world);
+}
+END_TEST
+
+static int notify_socket(const struct world *world)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    const struct timeval patience = {.tv_sec = DEADLINE_MS / 1000};
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    const char *path = text("%s/notify", world->dir);
+    REQUIRE(strlen(path) < sizeof address.sun_path, "too long for a socket: %s", path);
+    memcpy(address.sun_path, path, strlen(path));
+    REQUIRE(fd >= 0 && bind(fd, (const struct sockaddr *)&address, sizeof address) == 0,
+            "no socket at %s", address.sun_path);
+    REQUIRE(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) == 0, "no timeout");
+    setenv("NOTIFY_SOCKET", address.sun_path, 1);
+    return fd;
+}
+
+/* Datagrams up to the one that begins so. */
+static void await_notice(int fd, const char *words)
+{
+    char notice[512] = "";
+    while (strncmp(notice, words, strlen(words)) != 0) {
+        ssize_t len = recv(fd, notice, sizeof notice - 1, 0);
+        REQUIRE(len > 0, "systemd was never told %s", words);
+        notice[len] = '\0';
+    }
+}
+
+START_TEST(systemd_is_told)
+{
+    struct world *world = world_new("notify");
+    int fd = notify_socket(world);
+    struct relay *relay = relay_new(world, RELAY_CONFIG);
+    relay_begin(relay);
+    await_notice(fd, "READY=1");
+    await_notice(fd, "STATUS=streaming");
+    await_notice(fd, "WATCHDOG=1");
+    relay_stop(relay);
+    await_notice(fd, "STOPPING=1");
+    close(fd);
+    relay_free(relay);
+    world_free(world);
+}
+END_TEST
+
 static void add(TCase *tests)
 {
     tcase_add_test(tests, check_names_every_fault_with_its_place);
@@ -221,6 +292,8 @@ static void add(TCase *tests)
     tcase_add_test(tests, init_counts_rows_older_than_the_slot);
     tcase_add_test(tests, printed_sql_does_the_same);
     tcase_add_test(tests, sql_files_are_safe_to_run_twice);
+    tcase_add_test(tests, systemd_is_told);
+    tcase_add_test(tests, sighup_applies_what_it_can_and_names_the_rest);
 }
 
 static const struct e2e_suite suite = {"commands", NEEDS_PG | NEEDS_KAFKA, add};
