@@ -114,9 +114,11 @@ static bool take_slot(struct source *source, struct err *err)
 static bool write_publication(struct source *source, struct err *err)
 {
     buf_put_str(&source->sql,
-                "SELECT p.pubinsert, (SELECT pg_catalog.string_agg(t.schemaname || '.' || "
-                "t.tablename, ', ' ORDER BY t.schemaname, t.tablename) "
-                "FROM pg_catalog.pg_publication_tables t WHERE t.pubname = p.pubname), ");
+                "SELECT p.pubinsert, CASE WHEN p.puballtables THEN 'all tables' ELSE (SELECT "
+                "pg_catalog.string_agg(n.nspname || '.' || c.relname, ', ' ORDER BY n.nspname, "
+                "c.relname) FROM pg_catalog.pg_publication_rel r JOIN pg_catalog.pg_class c ON "
+                "c.oid = r.prrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE "
+                "r.prpubid = p.oid) END, ");
     if (!put_unpublished(&source->sql, source->pg, &source->opts, err)) {
         return false;
     }

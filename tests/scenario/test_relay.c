@@ -195,7 +195,7 @@ START_TEST(stopped_as_a_standby)
     walsender_on(world_server, "pg_replication_slots", &reply);
     buf_deinit(&reply);
     world_relay();
-    while (walsender_queries(world_server, "pg_publication_tables") < 2)
+    while (walsender_queries(world_server, "pg_publication_rel") < 2)
         world_pump();
     world_signal(SIGTERM);
     ck_assert_int_eq(world_wait(), 0);

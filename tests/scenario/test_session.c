@@ -159,7 +159,7 @@ START_TEST(missing_slot_and_publication)
     reply_row(&buf, 0, NULL);
     on("pg_replication_slots");
     reply_row(&buf, 0, NULL);
-    on("pg_publication_tables");
+    on("pg_publication_rel");
     open_source();
     expect(SOURCE_READY);
     ck_assert(!source_facts(source)->slot.exists);
@@ -183,8 +183,8 @@ START_TEST(names_are_literals_in_questions)
     opts.publication = "a'; DROP TABLE x; --";
     open_source();
     expect(SOURCE_READY);
-    ck_assert(strstr(walsender_query(server, "pg_publication_tables"),
-                     "= 'a''; DROP TABLE x; --'") != NULL);
+    ck_assert(strstr(walsender_query(server, "pg_publication_rel"), "= 'a''; DROP TABLE x; --'") !=
+              NULL);
 }
 END_TEST
 

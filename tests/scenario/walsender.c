@@ -201,7 +201,7 @@ static void default_rules(struct walsender *server)
     walsender_on(server, "pg_replication_slots", &reply);
     buf_reset(&reply);
     reply_row(&reply, ARRAY_LEN(PUBLICATION), PUBLICATION);
-    walsender_on(server, "pg_publication_tables", &reply);
+    walsender_on(server, "pg_publication_rel", &reply);
     buf_reset(&reply);
     reply_row(&reply, ARRAY_LEN(CREATED), CREATED);
     walsender_on(server, "CREATE_REPLICATION_SLOT", &reply);
