@@ -2,6 +2,7 @@
 #include "consumer.h"
 
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -175,6 +176,9 @@ static void take_one(struct consumer *consumer, int wait_ms)
             consumer->ends, rd_kafka_topic_name(message->rkt), message->partition);
         REQUIRE(end != NULL, "the end of a partition that was not asked for");
         end->offset = message->offset;
+    } else {
+        /* It goes on by itself; when it does not, the log of the failed test shows why. */
+        fprintf(stderr, "consumer: %s\n", rd_kafka_message_errstr(message));
     }
     rd_kafka_message_destroy(message);
 }

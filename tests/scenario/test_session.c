@@ -188,6 +188,23 @@ START_TEST(names_are_literals_in_questions)
 }
 END_TEST
 
+/* What opens a table leaves its present form in the caches that decoding uses. */
+START_TEST(questions_open_no_table)
+{
+    static const char *const openers[] = {"pg_publication_tables", "pg_get_publication_tables",
+                                          "regclass", "pg_partition_", "pg_relation_"};
+    static const char *const tables[] = {"outbox.event"};
+    opts.tables = tables;
+    opts.table_count = 1;
+    open_source();
+    expect(SOURCE_READY);
+    ck_assert(strstr(walsender_query(server, "pg_publication_rel"), "'outbox.event'") != NULL);
+    for (size_t i = 0; i < ARRAY_LEN(openers); i++) {
+        ck_assert_str_eq(walsender_query(server, openers[i]), "");
+    }
+}
+END_TEST
+
 START_TEST(temporary_slot)
 {
     opts.temporary = true;
@@ -787,6 +804,7 @@ static Suite *session_suite(void)
                                   missing_slot_and_publication,
                                   start_command,
                                   names_are_literals_in_questions,
+                                  questions_open_no_table,
                                   temporary_slot,
                                   fork_of_the_history,
                                   byte_by_byte,
