@@ -200,11 +200,6 @@ static bool take_quoted(char *quoted, char *out, size_t size)
     return fits;
 }
 
-bool pg_quote_identifier(const struct pg *pg, const char *text, char *out, size_t size)
-{
-    return pg != NULL && take_quoted(PQescapeIdentifier(pg->conn, text, strlen(text)), out, size);
-}
-
 bool pg_quote_literal(const struct pg *pg, const char *text, char *out, size_t size)
 {
     return pg != NULL && take_quoted(PQescapeLiteral(pg->conn, text, strlen(text)), out, size);

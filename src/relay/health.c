@@ -40,14 +40,14 @@ static void set_state(struct relay *relay, enum relay_state state, const char *f
     notify_send(message);
 }
 
-static bool waiting(const struct relay *relay)
+bool health_waiting(const struct relay *relay)
 {
     return relay->offered.present || (relay->ledger != NULL && ledger_records(relay->ledger) > 0);
 }
 
 static bool stalled(const struct relay *relay)
 {
-    return waiting(relay) && relay->now_ns > relay->progress_ns + STALLED_NS;
+    return health_waiting(relay) && relay->now_ns > relay->progress_ns + STALLED_NS;
 }
 
 /* Records wait for a sink that is away, and no more can be taken. */
@@ -63,7 +63,7 @@ void health_update(struct relay *relay)
     struct sink_state sink;
     relay->sink->ops->state(relay->sink, &sink);
     /* The first record after a pause has not been waiting since the last one. */
-    if (!waiting(relay))
+    if (!health_waiting(relay))
         relay->progress_ns = relay->now_ns;
     if (relay->stop)
         set_state(relay, RELAY_STOPPED, "%s", relay->fatal.message);

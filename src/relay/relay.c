@@ -286,9 +286,7 @@ static uint64_t deadline(const struct relay *relay)
     if (relay->hold_until_ns > relay->now_ns)
         at = earlier(at, relay->hold_until_ns);
     at = earlier(at, confirm_deadline(relay));
-    bool waiting =
-        relay->offered.present || (relay->ledger != NULL && ledger_records(relay->ledger) > 0);
-    if (waiting && relay->sink->ops->fd(relay->sink) < 0)
+    if (health_waiting(relay) && relay->sink->ops->fd(relay->sink) < 0)
         at = earlier(at, relay->now_ns + POLL_NS);
     return at;
 }

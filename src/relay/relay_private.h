@@ -197,6 +197,8 @@ uint64_t confirm_deadline(const struct relay *relay);
 MUST_USE bool confirm_begin(struct relay *relay, struct lsn start, struct err *err);
 
 /* health.c */
+/* A record is in hand or in flight. */
+bool health_waiting(const struct relay *relay);
 /* Bring the state up to date. */
 void health_update(struct relay *relay);
 /* Remember for /status, count, and log; the same text again only every ten seconds. */

@@ -72,8 +72,7 @@ MUST_USE bool pg_query(struct pg *pg, const char *sql, uint64_t timeout_ms, stru
 MUST_USE bool pg_connect(const struct pg_opts *opts, uint64_t timeout_ms, struct pg **ret_pg,
                          struct err *err);
 
-/* Append `text` as an SQL identifier or literal. False without a connection or on bad encoding. */
-MUST_USE bool pg_quote_identifier(const struct pg *pg, const char *text, char *out, size_t size);
+/* `text` as an SQL literal. False without a connection or on bad encoding. */
 MUST_USE bool pg_quote_literal(const struct pg *pg, const char *text, char *out, size_t size);
 
 /* COPY BOTH: after a START_REPLICATION that pg_query_poll() reported DONE and pg_copying(). */
