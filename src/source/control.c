@@ -37,16 +37,28 @@ void source_start(struct source *source, struct lsn start)
     }
 }
 
-void source_fork(struct source *source, uint32_t timeline)
+static void ask(struct source *source, enum ask_step step)
 {
-    ASSERT(source->state == SOURCE_STATE_READY && timeline != 0);
-    source->fork_timeline = timeline;
-    source->step = ASK_FORK;
+    ASSERT(source->state == SOURCE_STATE_READY);
+    source->step = step;
     session_enter(source, SOURCE_STATE_ASKING, 0);
     struct err err = ERR_INIT;
     if (!ask_send(source, &err)) {
         fail_later(source, &err);
     }
+}
+
+void source_fork(struct source *source, uint32_t timeline)
+{
+    ASSERT(timeline != 0);
+    source->fork_timeline = timeline;
+    ask(source, ASK_FORK);
+}
+
+void source_ask(struct source *source)
+{
+    source->facts = (struct source_facts){0};
+    ask(source, ASK_IDENTIFY);
 }
 
 void source_wait(struct source *source, const struct err *why, uint64_t now_ns)

@@ -354,16 +354,38 @@ static check_function *const CHECKS_TEMPORARY[] = {
     check_publication,
 };
 
-enum guard_verdict guard_check(const struct guard_input *input, struct lsn *ret_start,
-                               struct err *err)
+static check_function *const CHECKS_CLAIM[] = {
+    check_server,
+    check_slot_kind,
+    check_slot_active,
+};
+
+static enum guard_verdict run_checks(check_function *const *checks, size_t count,
+                                     const struct guard_input *input, struct err *err)
 {
-    check_function *const *checks = input->temporary ? CHECKS_TEMPORARY : CHECKS;
-    size_t count = input->temporary ? ARRAY_LEN(CHECKS_TEMPORARY) : ARRAY_LEN(CHECKS);
     for (size_t i = 0; i < count; i++) {
         enum guard_verdict verdict = checks[i](input, err);
         if (verdict != GUARD_START) {
             return verdict;
         }
+    }
+    return GUARD_START;
+}
+
+enum guard_verdict guard_claim(const struct guard_input *input, struct err *err)
+{
+    return run_checks(CHECKS_CLAIM, ARRAY_LEN(CHECKS_CLAIM), input, err);
+}
+
+enum guard_verdict guard_check(const struct guard_input *input, struct lsn *ret_start,
+                               struct err *err)
+{
+    enum guard_verdict verdict =
+        input->temporary
+            ? run_checks(CHECKS_TEMPORARY, ARRAY_LEN(CHECKS_TEMPORARY), input, err)
+            : run_checks(CHECKS, ARRAY_LEN(CHECKS), input, err);
+    if (verdict != GUARD_START) {
+        return verdict;
     }
     struct lsn start = start_position(input);
     ASSERT(!lsn_is_none(start));

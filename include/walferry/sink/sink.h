@@ -8,6 +8,12 @@
  * the order of submission within a partition; when it cannot keep that (a batch failed), it reports
  * and the relay resets it and sends again from the durable position.
  *
+ * A sink may also keep the relay's position (opts->position_topic): claim() makes this process the
+ * writer and reads the position, save() writes it. Both only begin: a report of their own kind says
+ * that they ended. A transactional sink (opts->transactional) takes records after a claim only, and
+ * reports them delivered, in order of submission, when save() has made them visible together with
+ * the position, just before the save itself is reported: all of it is published, or nothing.
+ *
  * Sinks are rows of one table: kafka, stdout, file. All calls come from the relay's thread; the fd
  * becomes readable when collect() has something.
  */
@@ -42,6 +48,17 @@ struct sink_opts {
     bool mock; /* kafka: the cluster is a kafka_mock (kafka.h), which knows no admin requests */
     uint32_t max_records; /* in flight, the ledger's limits: sizes internal queues above them */
     uint64_t max_bytes;
+    bool transactional;         /* kafka: records and position in transactions */
+    const char *position_topic; /* kafka: compacted, keeps the position; NULL: nothing is kept */
+};
+
+/* Whose position it is, and who may write: names the transactional id
+ * (walferry-<pipeline>-<system_id>-<slot>) and the key of the position
+ * (<pipeline>/<system_id>/<slot>). Copied. */
+struct sink_identity {
+    const char *pipeline;
+    uint64_t system_id;
+    const char *slot;
 };
 
 enum sink_result {
@@ -60,8 +77,15 @@ enum sink_outcome {
     SINK_HALT,    /* the relay must end: fenced, unsupported; code says why */
 };
 
+enum sink_report_kind {
+    REPORT_RECORD,
+    REPORT_CLAIMED, /* of claim(): DELIVERED, and position() tells; else claim again later */
+    REPORT_SAVED,   /* of save(): DELIVERED: durable; else nothing is known about it */
+};
+
 struct sink_report {
-    uint64_t tag;
+    enum sink_report_kind kind;
+    uint64_t tag; /* of a record */
     enum sink_outcome outcome;
     enum err_code code;
     const char *error; /* static name, "MSG_SIZE_TOO_LARGE"; NULL when delivered */
@@ -94,6 +118,20 @@ struct sink_ops {
     MUST_USE bool (*tick)(struct sink *sink, uint64_t now_ns, struct err *err);
     /* Drop everything in flight and start anew; no old tag is ever reported again. */
     MUST_USE bool (*reset)(struct sink *sink, struct err *err);
+    /* NULL where no position can be kept. Become the only writer: of a transactional sink whatever
+     * another instance holds open is aborted, and that instance is fenced (ERR_KAFKA_FENCED). The
+     * topic is made if it is missing, and read to its end. One at a time; no record may be in
+     * flight when the sink is transactional, and what was in flight before is forgotten as by
+     * reset(). Waits for brokers as long as it takes; state() says for what. */
+    MUST_USE bool (*claim)(struct sink *sink, const struct sink_identity *identity,
+                           struct err *err);
+    /* After REPORT_CLAIMED: the newest position under the identity's key; when there is none, the
+     * newest of this pipeline at another server or slot; else absent. Borrowed until the next call
+     * of any operation but submit(). */
+    struct bytes (*position)(const struct sink *sink);
+    /* Write the position. One at a time, and after a claim. BUSY: offer it again later. Until a
+     * transactional sink has reported it, submit() answers SINK_BUSY. */
+    MUST_USE enum sink_result (*save)(struct sink *sink, struct bytes position, struct err *err);
     const char *(*topic_name)(const struct sink *sink, uint32_t topic);
     void (*state)(const struct sink *sink, struct sink_state *ret_state);
     /* Largest record value that a dead letter may carry, bytes. */

@@ -38,5 +38,8 @@ enum guard_verdict {
 /* What is wrong when a captured table is not in the publication: its rows are not streamed. */
 void guard_unpublished(const char *publication, const char *table, struct err *err);
 
+/* Whether it is this relay's turn: asked before another instance would be fenced and before any
+ * checkpoint is known, so that a standby leaves the active one alone. */
+MUST_USE enum guard_verdict guard_claim(const struct guard_input *input, struct err *err);
 MUST_USE enum guard_verdict guard_check(const struct guard_input *input, struct lsn *ret_start,
                                         struct err *err);

@@ -134,6 +134,8 @@ const struct source_facts *source_facts(const struct source *source);
 /* Ask the server's history for the end of `timeline`: state goes back to ASKING, SOURCE_READY comes
  * again with facts->fork set. */
 void source_fork(struct source *source, uint32_t timeline);
+/* In READY: ask anew for all facts, which have grown old; SOURCE_READY comes again. */
+void source_ask(struct source *source);
 /* `start` is not before what was confirmed (asserted), except that a new temporary slot knows of no
  * confirmation yet. */
 void source_start(struct source *source, struct lsn start);
