@@ -381,9 +381,8 @@ enum guard_verdict guard_check(const struct guard_input *input, struct lsn *ret_
                                struct err *err)
 {
     enum guard_verdict verdict =
-        input->temporary
-            ? run_checks(CHECKS_TEMPORARY, ARRAY_LEN(CHECKS_TEMPORARY), input, err)
-            : run_checks(CHECKS, ARRAY_LEN(CHECKS), input, err);
+        input->temporary ? run_checks(CHECKS_TEMPORARY, ARRAY_LEN(CHECKS_TEMPORARY), input, err)
+                         : run_checks(CHECKS, ARRAY_LEN(CHECKS), input, err);
     if (verdict != GUARD_START) {
         return verdict;
     }
