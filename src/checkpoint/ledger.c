@@ -325,6 +325,21 @@ struct cursor ledger_partial(const struct ledger *ledger)
     return ledger->partial;
 }
 
+void ledger_submitted(const struct ledger *ledger, struct lsn *ret_lsn, struct cursor *ret_partial)
+{
+    uint64_t closed = ledger->tail;
+    *ret_lsn = ledger->published;
+    *ret_partial = ledger->partial;
+    if (ledger->open_has_entry) {
+        closed--;
+        *ret_partial = slot_at(ledger, ledger->next_tag - 1)->flight.after;
+    }
+    if (closed > ledger->head)
+        *ret_lsn = lsn_max(*ret_lsn, entry_at(ledger, closed - 1)->end_lsn);
+    if (lsn_cmp(ret_partial->commit_lsn, *ret_lsn) < 0)
+        *ret_partial = CURSOR_NONE;
+}
+
 void ledger_restore_partial(struct ledger *ledger, struct cursor partial)
 {
     ASSERT(ledger_quiet(ledger));

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "store.h"
+#include "walferry/base/assert.h"
 
 struct none_store {
     struct checkpoint_store store;
@@ -53,4 +54,15 @@ bool checkpoint_none_open(struct checkpoint_store **ret_store, struct err *err)
     none->store.ops = &none_ops;
     *ret_store = &none->store;
     return true;
+}
+
+void checkpoint_none_set(struct checkpoint_store *store, const struct checkpoint *checkpoint)
+{
+    struct none_store *none = none_of(store);
+    ASSERT(store->ops == &none_ops);
+    none->checkpoint = *checkpoint;
+    none->saved = true;
+    store->newest = *checkpoint;
+    store->known = true;
+    store->looked = true;
 }

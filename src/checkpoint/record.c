@@ -12,11 +12,32 @@
 #define CHECKSUM_KEY  "crc32c="
 #define CHECKSUM_LINE (sizeof(CHECKSUM_KEY) - 1 + 8 + 1) /* eight digits and the newline */
 
+uint32_t checkpoint_chain(uint32_t chain, struct position position)
+{
+    uint8_t bytes[16];
+    for (unsigned i = 0; i < 4; i++) {
+        bytes[i] = (uint8_t)(chain >> (24 - 8 * i));
+        bytes[12 + i] = (uint8_t)(position.index >> (24 - 8 * i));
+    }
+    for (unsigned i = 0; i < 8; i++)
+        bytes[4 + i] = (uint8_t)(position.commit_lsn.value >> (56 - 8 * i));
+    return crc32c(bytes_make(bytes, sizeof(bytes)));
+}
+
+static void put_chain(const struct checkpoint *checkpoint, struct buf *out)
+{
+    buf_printf(out, "previous_lsn=%s\n", lsn_format(checkpoint->previous).text);
+    buf_printf(out, "events=%" PRIu64 "\n", checkpoint->events);
+    buf_printf(out, "chain=%" PRIu32 "\n", checkpoint->chain);
+    buf_printf(out, "host=%s\n", checkpoint->host);
+}
+
 void checkpoint_encode(const struct checkpoint *checkpoint, struct buf *out)
 {
     const struct cursor *partial = &checkpoint->partial;
     size_t start = out->len;
-    buf_printf(out, "walferry_checkpoint=%d\n", CHECKPOINT_VERSION);
+    ASSERT(checkpoint->version >= 1 && checkpoint->version <= CHECKPOINT_VERSION);
+    buf_printf(out, "walferry_checkpoint=%" PRIu32 "\n", checkpoint->version);
     buf_printf(out, "pipeline=%s\n", checkpoint->pipeline);
     buf_printf(out, "slot=%s\n", checkpoint->slot);
     buf_printf(out, "system_identifier=%" PRIu64 "\n", checkpoint->system_id);
@@ -25,6 +46,8 @@ void checkpoint_encode(const struct checkpoint *checkpoint, struct buf *out)
     buf_printf(out, "partial_commit_lsn=%s\n", lsn_format(partial->commit_lsn).text);
     buf_printf(out, "partial_ordinal=%" PRIu32 "\n", partial->ordinal);
     buf_printf(out, "partial_index=%" PRIu32 "\n", partial->index);
+    if (checkpoint->version >= 2)
+        put_chain(checkpoint, out);
     buf_printf(out, "sequence=%" PRIu64 "\n", checkpoint->sequence);
     buf_printf(out, "saved_at_us=%" PRId64 "\n", checkpoint->saved_at_us);
     buf_printf(out, "saved_at=%s\n", clock_format(checkpoint->saved_at_us).text);
@@ -70,27 +93,40 @@ static bool take_lsn(struct bytes *text, const char *key, struct lsn *ret_lsn)
     return take_line(text, key, &value) && lsn_parse(value, ret_lsn);
 }
 
+static bool take_text(struct bytes *text, const char *key, const char *allowed, char *ret_text,
+                      size_t max)
+{
+    struct bytes value;
+    if (!take_line(text, key, &value) || value.len > max)
+        return false;
+    for (size_t i = 0; i < value.len; i++)
+        if (value.ptr[i] == '\0' || strchr(allowed, value.ptr[i]) == NULL)
+            return false;
+    if (value.len > 0)
+        memcpy(ret_text, value.ptr, value.len);
+    ret_text[value.len] = '\0';
+    return true;
+}
+
 /* A name of lower-case letters, digits and underscores, as slots have it. */
 static bool take_name(struct bytes *text, const char *key, char *ret_name, size_t max)
 {
-    struct bytes value;
-    if (!take_line(text, key, &value) || value.len == 0 || value.len > max)
-        return false;
-    for (size_t i = 0; i < value.len; i++) {
-        uint8_t c = value.ptr[i];
-        if (!(c >= 'a' && c <= 'z') && !(c >= '0' && c <= '9') && c != '_')
-            return false;
-    }
-    memcpy(ret_name, value.ptr, value.len);
-    ret_name[value.len] = '\0';
-    return true;
+    return take_text(text, key, "abcdefghijklmnopqrstuvwxyz0123456789_", ret_name, max) &&
+           ret_name[0] != '\0';
+}
+
+static bool take_chain(struct bytes *text, struct checkpoint *into)
+{
+    return take_lsn(text, "previous_lsn", &into->previous) &&
+           take_u64(text, "events", &into->events) && take_u32(text, "chain", &into->chain) &&
+           take_text(text, "host", CHECKPOINT_HOST_LETTERS, into->host, HOST_NAME_MAX_SHOWN);
 }
 
 static bool take_fields(struct bytes text, struct checkpoint *into)
 {
-    uint64_t version;
     struct bytes value;
-    return take_u64(&text, "walferry_checkpoint", &version) &&
+    return take_u32(&text, "walferry_checkpoint", &into->version) && into->version >= 1 &&
+           into->version <= CHECKPOINT_VERSION &&
            take_name(&text, "pipeline", into->pipeline, PIPELINE_NAME_MAX) &&
            take_name(&text, "slot", into->slot, SLOT_NAME_MAX) &&
            take_u64(&text, "system_identifier", &into->system_id) &&
@@ -98,6 +134,7 @@ static bool take_fields(struct bytes text, struct checkpoint *into)
            take_lsn(&text, "partial_commit_lsn", &into->partial.commit_lsn) &&
            take_u32(&text, "partial_ordinal", &into->partial.ordinal) &&
            take_u32(&text, "partial_index", &into->partial.index) &&
+           (into->version < 2 || take_chain(&text, into)) &&
            take_u64(&text, "sequence", &into->sequence) &&
            take_line(&text, "saved_at_us", &value) && parse_i64(value, &into->saved_at_us) &&
            take_line(&text, "saved_at", &value) && text.len == 0;
@@ -145,7 +182,7 @@ bool checkpoint_decode(struct bytes text, struct checkpoint *ret_checkpoint, str
     struct bytes body = bytes_make(text.ptr, text.len - CHECKSUM_LINE);
     if (!take_fields(body, &checkpoint) || !is_canonical(text, &checkpoint))
         return err_set(err, ERR_CHECKPOINT_INVALID,
-                       "the checkpoint does not have the fields of format %d", CHECKPOINT_VERSION);
+                       "the checkpoint does not have the fields of its format");
     *ret_checkpoint = checkpoint;
     return true;
 }

@@ -48,6 +48,7 @@ bool checkpoint_save(struct checkpoint_store *store, struct checkpoint *checkpoi
     } else {
         checkpoint->sequence = 1;
     }
+    checkpoint->version = CHECKPOINT_VERSION;
     /* Before the attempt: a save that failed may have reached the disk all the same. */
     store->newest = *checkpoint;
     store->known = true;

@@ -407,7 +407,7 @@ START_TEST(checkpoint_of_a_newer_version)
     const char *path = checkpoint_path(scene.relay);
     char *content = read_file(path);
     *strstr(content, "crc32c=") = '\0';
-    REQUIRE(strncmp(content, "walferry_checkpoint=1", 21) == 0, "%s", content);
+    REQUIRE(strncmp(content, "walferry_checkpoint=2", 21) == 0, "%s", content);
     content[20] = '9';
     write_file(path, text("%scrc32c=%08x\n", content, crc32c(content, strlen(content))));
     expect_refusal(&scene, 73, "WF-7004", "newer");

@@ -5,7 +5,13 @@
  * The record names what it belongs to (pipeline, system identifier, timeline, slot), so that a
  * checkpoint of another database is recognised before anything is published. Text form, one
  * `key=value` a line and a last line with the CRC-32C over all before it; the reader is strict: a
- * checkpoint cut at any byte or with any bit flipped is refused, never misread.
+ * checkpoint cut at any byte or with any bit flipped is refused, never misread. Format 1, which had
+ * no chain, is read too.
+ *
+ * The chain is kept under exactly_once, where a checkpoint is part of the Kafka transaction with
+ * its events: each names the position before it, and how many events there were and what their
+ * positions add up to since the first, so that an auditor sees whether a transaction is missing or
+ * torn.
  *
  * The file store keeps two generations in its directory, `<pipeline>.checkpoint` and
  * `<pipeline>.checkpoint.previous`, and a lock file that admits one process. Saving writes a new
@@ -21,12 +27,15 @@
 #include "walferry/base/lsn.h"
 #include "walferry/model/event.h"
 
-#define CHECKPOINT_VERSION  1
-#define CHECKPOINT_TEXT_MAX 4096
-#define PIPELINE_NAME_MAX   40
-#define SLOT_NAME_MAX       63
+#define CHECKPOINT_VERSION      2
+#define CHECKPOINT_TEXT_MAX     4096
+#define PIPELINE_NAME_MAX       40
+#define SLOT_NAME_MAX           63
+#define HOST_NAME_MAX_SHOWN     64
+#define CHECKPOINT_HOST_LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-"
 
 struct checkpoint {
+    uint32_t version; /* of the format it was read in; a save writes CHECKPOINT_VERSION */
     char pipeline[PIPELINE_NAME_MAX + 1];
     char slot[SLOT_NAME_MAX + 1];
     uint64_t system_id;
@@ -35,9 +44,17 @@ struct checkpoint {
     /* How far the next transaction was published, so that a large one is not sent twice from its
      * beginning; commit_lsn LSN_NONE: not at all. */
     struct cursor partial;
+    struct lsn previous;                /* lsn of the checkpoint before; LSN_NONE: the first */
+    uint64_t events;                    /* published since the first; 0: no chain is kept */
+    uint32_t chain;                     /* see checkpoint_chain() */
+    char host[HOST_NAME_MAX_SHOWN + 1]; /* of who wrote it, in [A-Za-z0-9.-] */
     uint64_t sequence;   /* counts saves; the higher of two generations is the newer */
     int64_t saved_at_us; /* since 1970 */
 };
+
+/* The chain after one more event: CRC-32C over the chain so far and the event's position, as 4, 8
+ * and 4 bytes in network order. */
+uint32_t checkpoint_chain(uint32_t chain, struct position position);
 
 void checkpoint_encode(const struct checkpoint *checkpoint, struct buf *out);
 /* False: ERR_CHECKPOINT_INVALID, or ERR_CHECKPOINT_VERSION for a newer format with a right CRC. */
@@ -68,6 +85,9 @@ MUST_USE bool checkpoint_file_open(const struct checkpoint_opts *opts,
                                    struct checkpoint_store **ret_store, struct err *err);
 /* Remembers in memory only. */
 MUST_USE bool checkpoint_none_open(struct checkpoint_store **ret_store, struct err *err);
+/* What the store holds from now on, as if it had been loaded: for a position that somebody else
+ * keeps. Only for a store of checkpoint_none_open(). */
+void checkpoint_none_set(struct checkpoint_store *store, const struct checkpoint *checkpoint);
 void checkpoint_close(struct checkpoint_store *store);
 MUST_USE enum checkpoint_found checkpoint_load(struct checkpoint_store *store,
                                                struct checkpoint *ret_checkpoint, struct err *err);

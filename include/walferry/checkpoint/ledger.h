@@ -91,6 +91,9 @@ struct lsn ledger_published(const struct ledger *ledger);
  * may skip what lies before it. Like the published position it never falls, and ledger_rewind()
  * leaves it: what it covers was acknowledged, also when it is sent once more. */
 struct cursor ledger_partial(const struct ledger *ledger);
+/* What ledger_published() and ledger_partial() will be when all that is in flight is acknowledged:
+ * the position that a transaction with all of it stands for. */
+void ledger_submitted(const struct ledger *ledger, struct lsn *ret_lsn, struct cursor *ret_partial);
 /* Before the first transaction: the partial of the checkpoint that the start goes on from. */
 void ledger_restore_partial(struct ledger *ledger, struct cursor partial);
 /* Nothing in flight and no transaction open or suspended. */

@@ -186,9 +186,9 @@ START_TEST(a_newer_version_is_not_undone)
 {
     save(100);
     save(200);
-    place_write(&place, "orders.checkpoint", BYTES_LIT("walferry_checkpoint=2\ncrc32c=00000000\n"));
+    place_write(&place, "orders.checkpoint", BYTES_LIT("walferry_checkpoint=3\ncrc32c=00000000\n"));
     ck_loads(CHECKPOINT_PREVIOUS, 100, ERR_CHECKPOINT_INVALID);
-    place_write(&place, "orders.checkpoint", BYTES_LIT("walferry_checkpoint=2\ncrc32c=198eadc6\n"));
+    place_write(&place, "orders.checkpoint", BYTES_LIT("walferry_checkpoint=3\ncrc32c=0a2c35b1\n"));
     ck_loads(CHECKPOINT_UNREADABLE, 0, ERR_CHECKPOINT_VERSION);
 }
 END_TEST

@@ -556,6 +556,90 @@ static void restore_while_open(struct ledger *ledger, UNUSED uint64_t newer)
     ledger_restore_partial(ledger, (struct cursor){lsn_make(100), 1, 1});
 }
 
+static void ck_submitted(const struct ledger *ledger, uint64_t lsn, uint64_t commit_lsn,
+                         uint32_t ordinal)
+{
+    struct lsn submitted;
+    struct cursor partial;
+    ledger_submitted(ledger, &submitted, &partial);
+    ck_assert_uint_eq(submitted.value, lsn);
+    ck_assert_uint_eq(partial.commit_lsn.value, commit_lsn);
+    ck_assert_uint_eq(partial.ordinal, ordinal);
+}
+
+START_TEST(submitted_is_what_will_be_published)
+{
+    struct ledger *ledger = make(8, 1000, 50);
+    ck_submitted(ledger, 50, 0, 0);
+    begin(ledger, 100);
+    ck_submitted(ledger, 50, 0, 0);
+    uint64_t a = record(ledger, 100, 1);
+    uint64_t b = record(ledger, 100, 2);
+    ck_submitted(ledger, 50, 100, 2);
+    commit(ledger, 110);
+    ck_submitted(ledger, 110, 0, 0);
+    begin(ledger, 120);
+    commit(ledger, 130); /* without records */
+    ck_submitted(ledger, 130, 0, 0);
+    begin(ledger, 140);
+    uint64_t c = record(ledger, 140, 5);
+    ck_submitted(ledger, 130, 140, 5);
+    ack(ledger, c);
+    ck_partial(ledger, 0, 0);
+    ck_submitted(ledger, 130, 140, 5);
+    ack(ledger, a);
+    ack(ledger, b);
+    ck_published(ledger, 130);
+    ck_partial(ledger, 140, 5);
+    ck_submitted(ledger, 130, 140, 5);
+    ledger_suspend(ledger);
+    ck_submitted(ledger, 130, 140, 5);
+    ck_assert(ledger_resume(ledger, lsn_make(140)));
+    commit(ledger, 150);
+    ck_submitted(ledger, 150, 0, 0);
+    ck_published(ledger, 150);
+    ledger_free(ledger);
+}
+END_TEST
+
+/* Whatever happened, acknowledging all of it leads to the place that was told before. */
+START_TEST(submitted_comes_true)
+{
+    struct ledger *ledger = make(16, 100000, 50);
+    uint64_t tags[16];
+    unsigned seed = (unsigned)_i + 1;
+    uint64_t at = 100;
+    for (unsigned round = 0; round < 50; round++) {
+        size_t count = 0;
+        bool open = false;
+        uint32_t ordinal = 0;
+        for (unsigned step = 0; step < 20 && ledger_room(ledger); step++) {
+            unsigned draw = (unsigned)rand_r(&seed) % 4;
+            if (!open) {
+                begin(ledger, at += 10);
+                open = true;
+                ordinal = 0;
+            } else if (draw == 0) {
+                commit(ledger, at += 10);
+                open = false;
+            } else {
+                tags[count++] = record(ledger, at, ++ordinal);
+            }
+        }
+        struct lsn lsn;
+        struct cursor partial;
+        ledger_submitted(ledger, &lsn, &partial);
+        while (count > 0)
+            ack(ledger, tags[--count]);
+        ck_published(ledger, lsn.value);
+        ck_partial(ledger, partial.commit_lsn.value, partial.ordinal);
+        if (open)
+            commit(ledger, at += 10);
+    }
+    ledger_free(ledger);
+}
+END_TEST
+
 static void (*const broken_rules[])(struct ledger *ledger, uint64_t newer) = {
     begin_twice,
     begin_not_past_the_newest,
@@ -606,6 +690,8 @@ static Suite *suite_of_ledger(void)
     tcase_add_test(tcase, restart_waits_for_flights_and_for_nothing_else);
     tcase_add_test(tcase, restart_may_lie_behind);
     tcase_add_test(tcase, partial_outlives_a_rewind_and_never_falls);
+    tcase_add_test(tcase, submitted_is_what_will_be_published);
+    tcase_add_loop_test(tcase, submitted_comes_true, 0, 20);
     tcase_add_loop_exit_test(tcase, broken_rules_are_asserted, 70, 0, (int)ARRAY_LEN(broken_rules));
     suite_add_tcase(suite, tcase);
     return suite;

@@ -9,12 +9,17 @@
 static struct checkpoint sample(void)
 {
     return (struct checkpoint){
+        .version = 2,
         .pipeline = "orders",
         .slot = "walferry_orders",
         .system_id = UINT64_C(18446744073709551615),
         .timeline = 4294967295,
         .lsn = lsn_make(UINT64_C(0x16B374D848)),
         .partial = {lsn_make(UINT64_C(0x16B374D900)), 4000000000, 3999999999},
+        .previous = lsn_make(UINT64_C(0x16B374D700)),
+        .events = UINT64_MAX,
+        .chain = UINT32_MAX,
+        .host = "db-1.example",
         .sequence = 42,
         .saved_at_us = INT64_C(1767225600123456),
     };
@@ -65,7 +70,7 @@ START_TEST(text_is_for_people)
 {
     struct checkpoint checkpoint = sample();
     struct buf text = encoded(&checkpoint);
-    const char *expected = "walferry_checkpoint=1\n"
+    const char *expected = "walferry_checkpoint=2\n"
                            "pipeline=orders\n"
                            "slot=walferry_orders\n"
                            "system_identifier=18446744073709551615\n"
@@ -74,6 +79,10 @@ START_TEST(text_is_for_people)
                            "partial_commit_lsn=16/B374D900\n"
                            "partial_ordinal=4000000000\n"
                            "partial_index=3999999999\n"
+                           "previous_lsn=16/B374D700\n"
+                           "events=18446744073709551615\n"
+                           "chain=4294967295\n"
+                           "host=db-1.example\n"
                            "sequence=42\n"
                            "saved_at_us=1767225600123456\n"
                            "saved_at=2026-01-01T00:00:00.123456Z\n"
@@ -97,6 +106,11 @@ static void ck_round_trip(const struct checkpoint *checkpoint)
     ck_assert_uint_eq(back.partial.commit_lsn.value, checkpoint->partial.commit_lsn.value);
     ck_assert_uint_eq(back.partial.ordinal, checkpoint->partial.ordinal);
     ck_assert_uint_eq(back.partial.index, checkpoint->partial.index);
+    ck_assert_uint_eq(back.version, checkpoint->version);
+    ck_assert_uint_eq(back.previous.value, checkpoint->previous.value);
+    ck_assert_uint_eq(back.events, checkpoint->events);
+    ck_assert_uint_eq(back.chain, checkpoint->chain);
+    ck_assert_str_eq(back.host, checkpoint->host);
     ck_assert_uint_eq(back.sequence, checkpoint->sequence);
     ck_assert_int_eq(back.saved_at_us, checkpoint->saved_at_us);
     buf_deinit(&text);
@@ -115,7 +129,34 @@ START_TEST(round_trip)
     checkpoint.saved_at_us = INT64_MIN;
     ck_round_trip(&checkpoint);
     checkpoint.lsn = lsn_make(UINT64_MAX);
+    checkpoint.host[0] = '\0';
     ck_round_trip(&checkpoint);
+}
+END_TEST
+
+START_TEST(format_1_is_read)
+{
+    struct checkpoint checkpoint = sample();
+    checkpoint.version = 1;
+    checkpoint.previous = LSN_NONE;
+    checkpoint.events = 0;
+    checkpoint.chain = 0;
+    checkpoint.host[0] = '\0';
+    ck_round_trip(&checkpoint);
+    struct buf text = encoded(&checkpoint);
+    ck_assert_ptr_null(strstr(buf_cstr(&text), "chain="));
+    buf_deinit(&text);
+}
+END_TEST
+
+/* Computed once by an independent implementation of CRC-32C. */
+START_TEST(chain_of_positions)
+{
+    struct position first = {lsn_make(UINT64_C(0x16B374D900)), 0};
+    struct position second = {lsn_make(UINT64_C(0x16B374D900)), 1};
+    uint32_t one = checkpoint_chain(0, first);
+    ck_assert_uint_eq(one, 0x417778f2);
+    ck_assert_uint_eq(checkpoint_chain(one, second), 0x701d02e5);
 }
 END_TEST
 
@@ -191,13 +232,19 @@ static const struct {
     {"lsn=16/B374D848", "lsn=16B374D848"},
     {"partial_ordinal=4000000000", "partial_ordinal=4294967296"},
     {"partial_index=3999999999", "partial_index="},
+    {"previous_lsn=16/B374D700\n", ""},
+    {"events=18446744073709551615", "events=18446744073709551616"},
+    {"chain=4294967295", "chain=4294967296"},
+    {"host=db-1.example", "host=db 1"},
+    {"host=db-1.example", "host=01234567890123456789012345678901234567890123456789012345678901234"},
     {"sequence=42", "sequence=0x2a"},
     {"saved_at=2026-01-01T00:00:00.123456Z", "saved_at=2026-01-01T00:00:00.123457Z"},
     {"saved_at=2026-01-01T00:00:00.123456Z\n", "saved_at=2026-01-01T00:00:00.123456Z\nmore=1\n"},
-    {"walferry_checkpoint=1", "walferry_checkpoint=0"},
-    {"walferry_checkpoint=1", "walferry_checkpoint=01"},
-    {"walferry_checkpoint=1", "walferry_checkpoint="},
-    {"walferry_checkpoint=1\n", "\nwalferry_checkpoint=1\n"},
+    {"walferry_checkpoint=2", "walferry_checkpoint=0"},
+    {"walferry_checkpoint=2", "walferry_checkpoint=1"},
+    {"walferry_checkpoint=2", "walferry_checkpoint=01"},
+    {"walferry_checkpoint=2", "walferry_checkpoint="},
+    {"walferry_checkpoint=2\n", "\nwalferry_checkpoint=2\n"},
 };
 
 START_TEST(what_we_would_not_write_is_refused)
@@ -210,7 +257,7 @@ END_TEST
 
 START_TEST(a_newer_format_is_told_apart)
 {
-    struct buf text = forged("walferry_checkpoint=1\n", "walferry_checkpoint=2\nnew=field\n");
+    struct buf text = forged("walferry_checkpoint=2\n", "walferry_checkpoint=3\nnew=field\n");
     struct checkpoint into;
     struct err err = ERR_INIT;
     ck_assert(!checkpoint_decode(buf_bytes(&text), &into, &err));
@@ -260,6 +307,8 @@ static Suite *suite_of_record(void)
     TCase *tcase = tcase_create("record");
     tcase_add_test(tcase, text_is_for_people);
     tcase_add_test(tcase, round_trip);
+    tcase_add_test(tcase, format_1_is_read);
+    tcase_add_test(tcase, chain_of_positions);
     tcase_add_test(tcase, cut_at_every_byte);
     tcase_add_test(tcase, every_bit_flipped);
     tcase_add_test(tcase, every_two_neighbours_exchanged_and_every_byte_left_out);
