@@ -2,17 +2,18 @@
 /*
  * failpoint: named places where a test makes the program fail.
  *
- * FAILPOINT(name) is true when the code at that place must behave as if what it is about to do (or
- * has just done) had failed, by its own path for errors. It stands for no code at all unless the
- * build option `failpoints` is on, and the release build has it off: no environment variable can
- * make a released program fail (a test looks for the names in the binary).
+ * FAILPOINT(id) is true when the code at that place must behave as if what it is about to do (or
+ * has just done) had failed, by its own path for errors; errno is ENOSPC then. It stands for no
+ * code at all unless the build option `failpoints` is on, and the release build has it off: no
+ * environment variable can make a released program fail (a test looks for the names in the binary).
  *
- * In a test build WALFERRY_FAILPOINTS holds entries separated by commas, each NAME=ACTION[@N]: on
- * the N-th passage (default the first) crash (SIGKILL to itself), error (true), error! (true from
- * then on), hang (sleep for ever in this thread), or stop (SIGSTOP to itself). An unknown name or
- * action ends the program with 64. Each passage that fired writes one line
- * "failpoint NAME ACTION" to standard error, so that a test knows. Names are rows of failpoint.def.
- * May be called from any thread.
+ * In a test build WALFERRY_FAILPOINTS holds entries separated by commas, each NAME=ACTION[@N[-M]]:
+ * on the N-th passage (default the first), or on each from the N-th to the M-th, crash (SIGKILL to
+ * itself), error (true), error! (true from the N-th on), hang (sleep for ever in this thread), or
+ * stop (SIGSTOP to itself; when it goes on, nothing has failed). A name may stand in several
+ * entries. An unknown name or action ends the program with 64. Each passage that fired writes one
+ * line "failpoint NAME ACTION" to standard error before it acts, so that a test knows. Names are
+ * rows of failpoint.def. May be called from any thread.
  */
 #pragma once
 
@@ -28,6 +29,7 @@ enum failpoint {
 #undef FAILPOINT_ROW
 
 bool failpoint_hit(enum failpoint failpoint);
+/* Static. */
 const char *failpoint_name(enum failpoint failpoint);
 #define FAILPOINT(id) failpoint_hit(FAILPOINT_##id)
 
