@@ -78,7 +78,8 @@ CONFINED = [
      'a struct err or a log line; standard output is for data, and of commands'),
     # A forked child has no main to return to, and a watchdog none that would hear it.
     (['exit', 'abort', '_exit'],
-     ['src/main.c', 'src/base/assert.c', 'src/command/demo_keeper.c', 'src/loop/watchdog.c'],
+     ['src/main.c', 'src/base/assert.c', 'src/base/failpoint.c', 'src/command/demo_keeper.c',
+      'src/loop/watchdog.c'],
      'return an error up to main, or ASSERT()'),
 ]
 STDOUT_PLACES = CONFINED[1][1]
