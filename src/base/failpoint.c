@@ -42,19 +42,19 @@ static size_t entry_count;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static atomic_uint_fast64_t passages[FAILPOINT_COUNT];
 
-static void say(const char *format, const char *one, const char *two)
+/* In one piece, and never through the log: a passage may be in the middle of it. */
+static void say(const char *line, int len, size_t size)
 {
-    char line[256];
-    int len = snprintf(line, sizeof(line), format, one, two);
-    size_t size = len < 0 ? 0 : (size_t)len < sizeof(line) ? (size_t)len : sizeof(line) - 1;
-    discard(write(STDERR_FILENO, line, size) >= 0);
+    size_t count = len < 0 ? 0 : (size_t)len < size ? (size_t)len : size - 1;
+    discard(write(STDERR_FILENO, line, count) >= 0);
 }
 
 NORETURN static void refuse(struct bytes text, const char *what)
 {
-    char shown[128];
-    snprintf(shown, sizeof(shown), "%.*s", BYTES_FMT(text));
-    say("walferry: WALFERRY_FAILPOINTS: \"%s\": %s\n", shown, what);
+    char line[256];
+    int len = snprintf(line, sizeof(line), "walferry: WALFERRY_FAILPOINTS: \"%.*s\": %s\n",
+                       (int)(text.len < 128 ? text.len : 128), (const char *)text.ptr, what);
+    say(line, len, sizeof(line));
     _exit(err_exit_status(ERR_USAGE));
 }
 
@@ -135,7 +135,10 @@ static void sleep_for_ever(void)
 
 static bool act(const struct entry *entry)
 {
-    say("failpoint %s %s\n", names[entry->failpoint], action_names[entry->action]);
+    char line[128];
+    int len = snprintf(line, sizeof(line), "failpoint %s %s\n", names[entry->failpoint],
+                       action_names[entry->action]);
+    say(line, len, sizeof(line));
     switch (entry->action) {
     case ACTION_CRASH:
         discard(kill(getpid(), SIGKILL) == 0);
