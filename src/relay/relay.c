@@ -4,6 +4,9 @@
 #include <signal.h>
 #include <stdlib.h>
 
+#include "walferry/base/parse.h"
+#include "walferry/loop/watchdog.h"
+
 /* Steps of one turn are bounded, so that reports, replies and requests are not kept waiting. */
 #define PULLS_A_TURN 2000
 #define TICK_BUSY_NS (100 * NS_PER_MS)
@@ -12,6 +15,8 @@
 #define POLL_NS       (2 * NS_PER_MS)
 #define ARENA_BASE    ((size_t)256 << 10)
 #define ROW_BYTES_MAX ((size_t)256 << 20)
+/* One call of a library may take so long; what hangs for longer never comes back. */
+#define WATCHDOG_S 60
 
 void relay_fail(struct relay *relay, const struct err *err)
 {
@@ -115,21 +120,36 @@ static bool open_http(struct relay *relay, struct err *err)
            http_open(&relay->config->http, &source, &relay->http, err);
 }
 
+static unsigned watchdog_limit(void)
+{
+    uint64_t limit_s = WATCHDOG_S;
+#ifdef WALFERRY_FAILPOINTS
+    const char *text = getenv("WALFERRY_WATCHDOG_S");
+    discard(text != NULL && parse_u64(bytes_str(text), &limit_s));
+#endif
+    return (unsigned)limit_s;
+}
+
 static bool relay_open(struct relay *relay, struct err *err)
 {
     /* Signals first: threads of the libraries inherit the mask. */
     return loop_init(&relay->loop, err) && loop_signals(&relay->loop, err) &&
-           open_stages(relay, err) && open_sink(relay, err) && open_source(relay, err) &&
-           open_http(relay, err) && confirm_open(relay, err);
+           watchdog_start(watchdog_limit(), err) && open_stages(relay, err) &&
+           open_sink(relay, err) && open_source(relay, err) && open_http(relay, err) &&
+           confirm_open(relay, err);
 }
 
 static void relay_close(struct relay *relay)
 {
+    watchdog_pat("http_close");
     http_close(relay->http);
+    watchdog_pat("source_close");
     monitor_free(relay->monitor);
     source_free(relay->source);
+    watchdog_pat("sink_close");
     if (relay->sink != NULL)
         relay->sink->ops->close(relay->sink);
+    watchdog_pat("close");
     checkpoint_close(relay->store);
     ledger_free(relay->ledger);
     route_free(relay->route);
@@ -141,6 +161,7 @@ static void relay_close(struct relay *relay)
     free(relay->topic_labels);
     free(relay->tables);
     loop_deinit(&relay->loop);
+    watchdog_stop();
 }
 
 /* --- one turn --- */
@@ -247,14 +268,19 @@ static void turn(struct relay *relay)
 {
     relay->now_ns = clock_mono_ns();
     relay->wall_us = clock_wall_us();
+    watchdog_pat("signals");
     take_signals(relay);
     confirm_open_again(relay);
+    watchdog_pat("collect");
     discard(delivery_collect(relay));
+    watchdog_pat("confirm");
     discard(confirm_turn(relay, false));
+    watchdog_pat("pull");
     source_tick(relay->source, relay->now_ns);
     pull(relay);
     if (relay->stop)
         return;
+    watchdog_pat("tick");
     tick(relay);
     drain_turn(relay);
     if (relay->store != NULL)
@@ -262,6 +288,7 @@ static void turn(struct relay *relay)
     if (monitor_facts(relay->monitor)->shutting_down)
         session_yield(relay);
     watch_publication(relay);
+    watchdog_pat("http");
     if (relay->http != NULL)
         http_turn(relay->http, relay->now_ns);
     health_update(relay);
@@ -333,6 +360,7 @@ static void run(struct relay *relay)
         uint64_t at = deadline(relay);
         uint64_t now_ns = clock_mono_ns();
         uint64_t timeout_ns = relay->more || at <= now_ns ? 0 : at - now_ns;
+        watchdog_pat("wait");
         if (!watch_all(relay, &err) || !loop_wait(&relay->loop, timeout_ns, &err))
             relay_fail(relay, &err);
     }
