@@ -14,6 +14,7 @@
 #include "walferry/base/assert.h"
 #include "walferry/base/buf.h"
 #include "walferry/base/clock.h"
+#include "walferry/base/failpoint.h"
 #include "walferry/base/utf8.h"
 
 enum {
@@ -264,6 +265,9 @@ static ssize_t write_now(struct bytes line)
 static bool write_line(struct bytes line)
 {
     ssize_t written = 0;
+    if (FAILPOINT(LOG_WRITE)) {
+        return false;
+    }
     do {
         written = state.socket ? send_now(line) : write_now(line);
     } while (written < 0 && errno == EINTR);

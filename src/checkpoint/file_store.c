@@ -11,6 +11,7 @@
 #include "file_calls.h"
 #include "store.h"
 #include "walferry/base/assert.h"
+#include "walferry/base/failpoint.h"
 
 /* "<pipeline>.checkpoint.new-<pid>-<count>" */
 #define FILE_NAME_MAX (PIPELINE_NAME_MAX + 64)
@@ -78,7 +79,9 @@ static bool read_all(struct file_store *file, int fd, struct err *err)
 static enum generation read_generation(struct file_store *file, const char *name,
                                        struct checkpoint *ret_checkpoint, struct err *err)
 {
-    int fd = file->calls->open_at(file->directory, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW, 0);
+    int fd = FAILPOINT(CKPT_LOAD) ? -1
+                                  : file->calls->open_at(file->directory, name,
+                                                         O_RDONLY | O_CLOEXEC | O_NOFOLLOW, 0);
     if (fd < 0 && errno == ENOENT)
         return GENERATION_ABSENT;
     bool good = fd >= 0;
@@ -162,7 +165,7 @@ static bool write_all(const struct file_store *file, int fd, struct err *err)
 {
     struct bytes left = buf_bytes(&file->text);
     while (left.len > 0) {
-        ssize_t put = file->calls->write(fd, left.ptr, left.len);
+        ssize_t put = FAILPOINT(CKPT_WRITE) ? -1 : file->calls->write(fd, left.ptr, left.len);
         if (put < 0 && errno == EINTR)
             continue;
         if (put <= 0)
@@ -178,12 +181,12 @@ static bool write_all(const struct file_store *file, int fd, struct err *err)
 static bool write_new(const struct file_store *file, const char *name, struct err *err)
 {
     const struct file_calls *calls = file->calls;
-    int fd = calls->open_at(file->directory, name,
-                            O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    const int flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW;
+    int fd = FAILPOINT(CKPT_OPEN) ? -1 : calls->open_at(file->directory, name, flags, 0600);
     if (fd < 0)
         return write_err(file, err, "a new checkpoint file cannot be made", errno);
     bool good = write_all(file, fd, err);
-    if (good && calls->sync(fd) != 0)
+    if (good && (FAILPOINT(CKPT_FSYNC) || calls->sync(fd) != 0))
         good = write_err(file, err, "the new checkpoint does not reach the disk", errno);
     if (calls->close(fd) != 0 && good)
         good = write_err(file, err, "the new checkpoint cannot be closed", errno);
@@ -198,7 +201,8 @@ static bool keep_current(const struct file_store *file, struct err *err)
     const struct file_calls *calls = file->calls;
     if (calls->unlink_at(file->directory, file->previous) != 0 && errno != ENOENT)
         return write_err(file, err, "the oldest checkpoint cannot be removed", errno);
-    if (calls->link_at(file->directory, file->current, file->previous) == 0)
+    if (!FAILPOINT(CKPT_KEEP) &&
+        calls->link_at(file->directory, file->current, file->previous) == 0)
         return true;
     bool no_links = errno == EPERM || errno == EOPNOTSUPP || errno == ENOSYS || errno == EMLINK;
     if (no_links && calls->rename_at(file->directory, file->current, file->previous) == 0)
@@ -216,9 +220,10 @@ static bool publish_new(struct file_store *file, const char *name, struct err *e
     bool keep = file->current_good;
     file->current_good = false; /* until proven */
     bool good = !keep || keep_current(file, err);
-    if (good && calls->rename_at(file->directory, name, file->current) != 0)
+    if (good &&
+        (FAILPOINT(CKPT_RENAME) || calls->rename_at(file->directory, name, file->current) != 0))
         good = write_err(file, err, "the new checkpoint cannot be put in place", errno);
-    if (good && calls->sync(directory) != 0)
+    if (good && (FAILPOINT(CKPT_DIRSYNC) || calls->sync(directory) != 0))
         good = write_err(file, err, "the checkpoint directory does not reach the disk", errno);
     if (calls->close(directory) != 0 && good)
         good = write_err(file, err, "the checkpoint directory cannot be closed", errno);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "setup_apply.h"
 
+#include "walferry/base/failpoint.h"
+
 #define STEP_MS 60000
 /* A slot waits for every transaction that is writing when it is made. */
 #define SLOT_MS 600000
@@ -65,6 +67,7 @@ bool setup_apply(struct pg *pg, const struct setup_step *step, enum setup_did *r
             return true;
         }
     }
+    discard(FAILPOINT(SETUP_STEP));
     if (!pg_query(pg, step->sql, step->makes_slot ? SLOT_MS : STEP_MS, err)) {
         return explain(step, err);
     }

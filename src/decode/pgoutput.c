@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "walferry/base/clock.h"
+#include "walferry/base/failpoint.h"
 
 #include "relation.h"
 #include "row.h"
@@ -82,7 +83,7 @@ static bool decode_begin(struct pgoutput *decoder, struct reader *reader, struct
     change->as.begin.commit_lsn = reader_lsn(reader);
     change->as.begin.commit_time_us = clock_from_pg(reader_i64(reader));
     change->as.begin.xid = reader_u32(reader);
-    if (reader->failed)
+    if (FAILPOINT(TX_BEGIN) || reader->failed)
         return cut(err);
     struct lsn commit_lsn = change->as.begin.commit_lsn;
     if (decoder->in_transaction)
@@ -115,7 +116,7 @@ static bool decode_commit(struct pgoutput *decoder, struct reader *reader, struc
     change->as.commit.commit_lsn = reader_lsn(reader);
     change->as.commit.end_lsn = reader_lsn(reader);
     change->as.commit.commit_time_us = clock_from_pg(reader_i64(reader));
-    if (reader->failed)
+    if (FAILPOINT(TX_COMMIT) || reader->failed)
         return cut(err);
     if (flags != 0)
         return err_set(err, ERR_PROTOCOL, "unknown flags 0x%02X", flags);
@@ -167,7 +168,9 @@ static bool decode_origin(struct pgoutput *decoder, struct reader *reader, struc
 static bool decode_relation(struct pgoutput *decoder, struct reader *reader, struct change *change,
                             struct err *err)
 {
-    return relation_cache_read(&decoder->relations, reader, &change->as.relation.relation, err);
+    return FAILPOINT(TX_RELATION) ? cut(err)
+                                  : relation_cache_read(&decoder->relations, reader,
+                                                        &change->as.relation.relation, err);
 }
 
 /*
@@ -236,6 +239,7 @@ static bool decode_insert(struct pgoutput *decoder, struct reader *reader, struc
                           struct err *err)
 {
     change->as.row.relation = read_relation_of_row(decoder, reader, err);
+    reader->failed |= FAILPOINT(TX_INSERT);
     return change->as.row.relation != NULL &&
            read_new_tuple(decoder, reader, reader_u8(reader), change, err);
 }

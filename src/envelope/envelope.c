@@ -4,6 +4,7 @@
 #include "rendering.h"
 #include "walferry/base/assert.h"
 #include "walferry/base/clock.h"
+#include "walferry/base/failpoint.h"
 #include "walferry/base/utf8.h"
 
 static const struct envelope_ops *const formats[] = {
@@ -120,7 +121,8 @@ bool envelope_render(const struct envelope *envelope, const struct event *event,
         .arena = arena,
         .time_us = event->has_occurred_at ? event->occurred_at_us : event->commit_time_us,
     };
-    if (check_time(&rendering, err) && check_headers(&rendering, err) &&
+    bool room = !FAILPOINT(ROW_ENVELOPE) || rendering_too_large(&rendering, err);
+    if (room && check_time(&rendering, err) && check_headers(&rendering, err) &&
         envelope->ops->render(&rendering, ret_record, err)) {
         return true;
     }

@@ -13,6 +13,7 @@
 #include "listen.h"
 #include "walferry/base/assert.h"
 #include "walferry/base/clock.h"
+#include "walferry/base/failpoint.h"
 
 #define CONNECTIONS_MAX   32
 #define CONNECTION_MEMORY ((size_t)16 * 1024)
@@ -204,7 +205,7 @@ static enum MHD_Result handle(void *context, struct MHD_Connection *connection, 
     if (response == NULL)
         return MHD_NO;
     enum MHD_Result queued = MHD_NO;
-    if (add_headers(response, &answer))
+    if (!FAILPOINT(HTTP_REPLY) && add_headers(response, &answer))
         queued = MHD_queue_response(connection, answer.status, response);
     MHD_destroy_response(response);
     return queued;
@@ -215,6 +216,7 @@ static void greet(struct http *http, struct MHD_Connection *connection, void **g
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     ASSERT(info != NULL);
+    discard(FAILPOINT(HTTP_ACCEPT));
     for (size_t i = 0; i < CONNECTIONS_MAX; i++) {
         struct guest *guest = &http->guests[i];
         if (guest->fd < 0) {

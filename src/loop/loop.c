@@ -12,6 +12,7 @@
 
 #include "walferry/base/assert.h"
 #include "walferry/base/clock.h"
+#include "walferry/base/failpoint.h"
 
 enum { SIGNAL_WATCH = LOOP_WATCH_MAX };
 
@@ -142,7 +143,9 @@ bool loop_wait(struct loop *loop, uint64_t timeout_ns, struct err *err)
     int count = 0;
     loop->ready = 0;
     for (;;) {
-        count = epoll_wait(loop->epoll_fd, events, (int)ARRAY_LEN(events), timeout_ms(left_ns));
+        count = FAILPOINT(LOOP_WAIT) ? -1
+                                     : epoll_wait(loop->epoll_fd, events, (int)ARRAY_LEN(events),
+                                                  timeout_ms(left_ns));
         if (count < 0 && errno != EINTR) {
             return fail(err, "cannot wait for events");
         }

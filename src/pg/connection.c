@@ -7,6 +7,7 @@
 #include "conninfo.h"
 #include "walferry/base/assert.h"
 #include "walferry/base/clock.h"
+#include "walferry/base/failpoint.h"
 #include "walferry/loop/loop.h"
 
 #define PARAMS_MAX 20
@@ -75,7 +76,8 @@ static bool start(struct pg *pg, const struct pg_opts *opts, struct err *err)
     PQsetErrorVerbosity(pg->conn, PQERRORS_VERBOSE);
     PQsetNoticeReceiver(pg->conn, pg_notice_receiver, pg);
     pg->polling = PGRES_POLLING_WRITING;
-    return PQstatus(pg->conn) != CONNECTION_BAD || pg_fail_connect(pg, err);
+    bool bad = FAILPOINT(CONN_OPEN) || PQstatus(pg->conn) == CONNECTION_BAD;
+    return !bad || pg_fail_connect(pg, err);
 }
 
 bool pg_connect_start(const struct pg_opts *opts, struct pg **ret_pg, struct err *err)
@@ -141,7 +143,7 @@ static bool holds_any_bytes(const struct pg *pg)
 static enum pg_poll connected(struct pg *pg, struct err *err)
 {
     PQsetErrorVerbosity(pg->conn, PQERRORS_DEFAULT);
-    if (PQsetnonblocking(pg->conn, 1) != 0) {
+    if (FAILPOINT(CONN_LOGIN) || PQsetnonblocking(pg->conn, 1) != 0) {
         pg_fail_lost(pg, err);
         return PG_POLL_FAILED;
     }

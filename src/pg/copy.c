@@ -4,6 +4,7 @@
 #include <limits.h>
 
 #include "walferry/base/assert.h"
+#include "walferry/base/failpoint.h"
 
 bool pg_copying(const struct pg *pg)
 {
@@ -89,7 +90,8 @@ bool pg_copy_put(struct pg *pg, struct bytes data, struct err *err)
     if (pg->copy_tail) {
         return err_set(err, ERR_PG_LOST, "the server has ended the stream");
     }
-    if (PQputCopyData(pg->conn, (const char *)data.ptr, (int)data.len) != 1) {
+    if (FAILPOINT(ACK_SEND) ||
+        PQputCopyData(pg->conn, (const char *)data.ptr, (int)data.len) != 1) {
         return pg_fail_lost(pg, err);
     }
     return pg_flush(pg, err);
@@ -98,7 +100,7 @@ bool pg_copy_put(struct pg *pg, struct bytes data, struct err *err)
 bool pg_copy_end(struct pg *pg, struct err *err)
 {
     ASSERT(pg->copying);
-    if (!pg->copy_tail && PQputCopyEnd(pg->conn, NULL) < 0) {
+    if (FAILPOINT(STOP_FINAL_ACK) || (!pg->copy_tail && PQputCopyEnd(pg->conn, NULL) < 0)) {
         return pg_fail_lost(pg, err);
     }
     return pg_flush(pg, err);

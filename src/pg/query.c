@@ -7,6 +7,7 @@
 
 #include "walferry/base/assert.h"
 #include "walferry/base/clock.h"
+#include "walferry/base/failpoint.h"
 #include "walferry/loop/loop.h"
 
 bool pg_query_start(struct pg *pg, const char *sql, struct err *err)
@@ -14,7 +15,7 @@ bool pg_query_start(struct pg *pg, const char *sql, struct err *err)
     ASSERT(pg->connected && !pg->querying && !pg->copying);
     pg_clear(pg);
     pg->failure = ERR_INIT;
-    if (PQsendQuery(pg->conn, sql) == 0) {
+    if (FAILPOINT(QUERY_SEND) || PQsendQuery(pg->conn, sql) == 0) {
         return pg_fail_lost(pg, err);
     }
     pg->querying = true;

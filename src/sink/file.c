@@ -18,6 +18,7 @@
 #include "lines.h"
 #include "ops.h"
 #include "walferry/base/assert.h"
+#include "walferry/base/failpoint.h"
 
 struct file_sink {
     struct sink sink;
@@ -128,8 +129,8 @@ static bool cut(struct file_sink *self, const struct stat *status, struct err *e
 static bool open_file(struct file_sink *self, struct err *err)
 {
     bool existed = access(self->path, F_OK) == 0;
-    self->fd = open(self->path, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
-                    S_IRUSR | S_IWUSR | S_IRGRP);
+    const int flags = O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+    self->fd = FAILPOINT(FILE_OPEN) ? -1 : open(self->path, flags, S_IRUSR | S_IWUSR | S_IRGRP);
     if (self->fd < 0) {
         return fail(self, "open", err);
     }
@@ -236,7 +237,9 @@ static void write_out(struct file_sink *self)
     struct bytes pending = lines_pending(&self->lines);
     size_t written = 0;
     while (written < pending.len) {
-        ssize_t n = write(self->fd, pending.ptr + written, pending.len - written);
+        ssize_t n = FAILPOINT(FILE_WRITE)
+                        ? -1
+                        : write(self->fd, pending.ptr + written, pending.len - written);
         if (n < 0 && errno == EINTR) {
             continue;
         }
@@ -246,7 +249,7 @@ static void write_out(struct file_sink *self)
         }
         written += (size_t)n;
     }
-    if (fdatasync(self->fd) != 0) {
+    if (FAILPOINT(FILE_SYNC) || fdatasync(self->fd) != 0) {
         note_failure(self, "fdatasync");
         return;
     }

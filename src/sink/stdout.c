@@ -14,6 +14,7 @@
 #include "lines.h"
 #include "ops.h"
 #include "walferry/base/assert.h"
+#include "walferry/base/failpoint.h"
 
 /* Bytes written in one collect(): a slow reader must not hold up the loop. */
 #define ROUND_MAX ((size_t)4 << 20)
@@ -102,7 +103,9 @@ static void push(struct stdout_sink *self)
     size_t round = 0;
     struct bytes pending = lines_pending(&self->lines);
     while (pending.len > 0 && round < ROUND_MAX && writable(self->fd)) {
-        ssize_t n = write(self->fd, pending.ptr, pending.len < chunk ? pending.len : chunk);
+        ssize_t n = FAILPOINT(STDOUT_WRITE)
+                        ? -1
+                        : write(self->fd, pending.ptr, pending.len < chunk ? pending.len : chunk);
         if (n < 0) {
             if (errno != EINTR && errno != EAGAIN) {
                 self->failure = errno;

@@ -7,6 +7,7 @@
 #include "frame.h"
 #include "slot.h"
 #include "walferry/base/assert.h"
+#include "walferry/base/failpoint.h"
 #include "walferry/base/utf8.h"
 
 /* What a step sends, and what becomes of the answer. */
@@ -37,7 +38,8 @@ static bool take_identify(struct source *source, struct err *err)
     facts->wal_end = value_lsn(source->pg, 2);
     slot_text(source->pg, 3, facts->database, sizeof facts->database);
     facts->server_version = pg_server_version(source->pg);
-    if (facts->system_id == 0 || facts->timeline == 0 || lsn_is_none(facts->wal_end)) {
+    if (FAILPOINT(SYS_IDENTIFY) || facts->system_id == 0 || facts->timeline == 0 ||
+        lsn_is_none(facts->wal_end)) {
         return unexpected(source, "IDENTIFY_SYSTEM", err);
     }
     source->wal_end = facts->wal_end;
@@ -89,7 +91,7 @@ static bool write_create(struct source *source, struct err *err)
 
 static bool take_create(struct source *source, struct err *err)
 {
-    if (lsn_is_none(value_lsn(source->pg, 1))) {
+    if (FAILPOINT(SLOT_CREATE) || lsn_is_none(value_lsn(source->pg, 1))) {
         return unexpected(source, "CREATE_REPLICATION_SLOT", err);
     }
     source->slot_made = true;
@@ -106,9 +108,8 @@ static bool write_slot(struct source *source, struct err *err)
 
 static bool take_slot(struct source *source, struct err *err)
 {
-    (void)err;
     slot_read(source->pg, 0, &source->facts.slot);
-    return true;
+    return !FAILPOINT(SLOT_READ) || unexpected(source, "a question about the slot", err);
 }
 
 static bool write_publication(struct source *source, struct err *err)
@@ -128,7 +129,6 @@ static bool write_publication(struct source *source, struct err *err)
 
 static bool take_publication(struct source *source, struct err *err)
 {
-    (void)err;
     struct source_facts *facts = &source->facts;
     facts->publication_exists = pg_rows(source->pg) == 1;
     facts->publication_inserts = value_bool(source->pg, 0);
@@ -138,7 +138,8 @@ static bool take_publication(struct source *source, struct err *err)
     utf8_put_printable(&tables, pg_value(source->pg, 0, 1), sizeof facts->publication_tables / 2);
     snprintf(facts->publication_tables, sizeof facts->publication_tables, "%s", buf_cstr(&tables));
     buf_deinit(&tables);
-    return true;
+    return !FAILPOINT(PUBLICATION_READ) ||
+           unexpected(source, "a question about the publication", err);
 }
 
 static bool write_fork(struct source *source, struct err *err)

@@ -5,6 +5,7 @@
 #include "frame.h"
 #include "walferry/base/assert.h"
 #include "walferry/base/clock.h"
+#include "walferry/base/failpoint.h"
 #include "walferry/loop/loop.h"
 
 #define END_NS (5 * NS_PER_S) /* for the server's last word */
@@ -31,6 +32,7 @@ void source_start(struct source *source, struct lsn start)
     buf_reset(&source->sql);
     start_command_write(&command, &source->sql);
     session_enter(source, SOURCE_STATE_STARTING, 0);
+    discard(FAILPOINT(START_SEND));
     struct err err = ERR_INIT;
     if (!pg_query_start(source->pg, buf_cstr(&source->sql), &err)) {
         fail_later(source, &err);

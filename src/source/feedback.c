@@ -3,6 +3,7 @@
 
 #include "walferry/base/assert.h"
 #include "walferry/base/clock.h"
+#include "walferry/base/failpoint.h"
 
 #define REPLY_PACE_NS   (250 * NS_PER_MS) /* answers to the server's requests */
 #define INTERVAL_MIN_NS (10 * NS_PER_MS)
@@ -53,7 +54,7 @@ bool feedback_keepalive(struct feedback *feedback, struct lsn wal_end, bool repl
     feedback->ping_end = wal_end;
     feedback->ping_at_ns = now_ns;
     feedback->reply_due = true;
-    return feedback->pings < STORM_PINGS;
+    return !FAILPOINT(KEEPALIVE_REPLY) && feedback->pings < STORM_PINGS;
 }
 
 bool feedback_idle(struct feedback *feedback, uint64_t now_ns)

@@ -3,6 +3,7 @@
 
 #include "walferry/base/assert.h"
 #include "walferry/base/clock.h"
+#include "walferry/base/failpoint.h"
 #include "walferry/base/parse.h"
 #include "walferry/base/reader.h"
 
@@ -43,7 +44,7 @@ bool frame_parse(struct bytes bytes, struct frame *ret_frame, struct err *err)
 {
     struct reader reader;
     reader_init(&reader, bytes);
-    switch (reader_u8(&reader)) {
+    switch (FAILPOINT(FRAME_READ) ? 0 : reader_u8(&reader)) {
     case 'w':
         return parse_data(&reader, ret_frame) || malformed(err, "a data frame", bytes.len);
     case 'k':

@@ -7,6 +7,7 @@
 
 #include "walferry/base/assert.h"
 #include "walferry/base/clock.h"
+#include "walferry/base/failpoint.h"
 
 #define ANSWER_NS      (30 * NS_PER_S)  /* for one question */
 #define CREATE_NS      (600 * NS_PER_S) /* a slot waits for every transaction that is writing */
@@ -109,6 +110,7 @@ enum source_event session_lost(struct source *source, uint64_t now_ns, struct er
         session_enter(source, SOURCE_STATE_CLOSED, UINT64_MAX);
         return ending ? SOURCE_LOST : SOURCE_FAIL;
     }
+    discard(FAILPOINT(RECONNECT_SLEEP));
     uint64_t wait = backoff_next_ns(&source->backoff);
     session_enter(source, SOURCE_STATE_BACKOFF,
                   now_ns + (is_slow(err->code) ? SLOW_RETRY_NS : wait));
@@ -287,7 +289,7 @@ static enum source_event step_starting(struct source *source, uint64_t now_ns,
     case PG_POLL_DONE:
         break;
     }
-    if (!pg_copying(source->pg)) {
+    if (FAILPOINT(START_COPY) || !pg_copying(source->pg)) {
         err_set(err, ERR_PROTOCOL, "START_REPLICATION did not start a stream");
         err_where(err, "slot %s", source->slot);
         return session_lost(source, now_ns, err);

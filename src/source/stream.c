@@ -4,6 +4,7 @@
 #include "frame.h"
 #include "walferry/base/assert.h"
 #include "walferry/base/clock.h"
+#include "walferry/base/failpoint.h"
 #include "walferry/base/parse.h"
 
 #define ALLOCATION_LIMIT UINT64_C(1073741823) /* of one value inside PostgreSQL */
@@ -11,10 +12,12 @@
 bool stream_status(struct source *source, uint64_t now_ns, struct err *err)
 {
     uint8_t status[FEEDBACK_SIZE];
+    discard(FAILPOINT(ACK_BUILD));
     feedback_encode(&source->feedback, source->confirmed, now_ns, clock_wall_us(), status);
     if (!pg_copy_put(source->pg, bytes_make(status, sizeof status), err)) {
         return false;
     }
+    discard(FAILPOINT(ACK_SENT));
     source->sent = source->confirmed;
     return true;
 }
