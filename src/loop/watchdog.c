@@ -12,6 +12,7 @@
 
 #include "idle.h"
 #include "walferry/base/assert.h"
+#include "walferry/base/failpoint.h"
 #include "walferry/base/log.h"
 
 #define TICK_MS 1000
@@ -34,6 +35,7 @@ static void NORETURN give_up(void)
     err_where(&err, "phase %s", atomic_load_explicit(&dog.phase, memory_order_relaxed));
     err_hint(&err, "start it again, which is safe at any moment; if it happens again, report the "
                    "phase, and what walferry version --json prints");
+    discard(FAILPOINT(WATCHDOG_FIRE));
     log_err(LOG_ERROR, "walferry hangs and ends itself", &err);
     _exit(err_exit_status(ERR_HUNG));
 }

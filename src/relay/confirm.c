@@ -125,6 +125,7 @@ bool confirm_turn(struct relay *relay, bool force)
     made_durable(relay, &next);
     relay->next_save_ns = relay->now_ns + relay->checkpoint_interval_ms * NS_PER_MS;
     /* At once: a server that shuts down waits for it, and its WAL is kept as long. */
+    discard(FAILPOINT(CONFIRM_SAVED));
     source_confirm(relay->source, relay->durable, true);
     return true;
 }

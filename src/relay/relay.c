@@ -33,6 +33,7 @@ static void begin_drain(struct relay *relay, const char *why)
 {
     if (relay->draining)
         return;
+    discard(FAILPOINT(STOP_BEGIN));
     log_info("draining", F_STR("because", why));
     notify_send("STOPPING=1");
     relay->draining = true;
@@ -203,6 +204,7 @@ static void drain_turn(struct relay *relay)
                  F_U64("in_flight", ledger_records(relay->ledger)));
     /* The session goes, and with it the bytes of a row that no sink has taken. */
     pull_drop(relay);
+    discard(FAILPOINT(STOP_DRAIN));
     relay->ending = true;
     discard(confirm_turn(relay, true));
     source_end(relay->source, relay->now_ns);

@@ -14,6 +14,7 @@
 #include "walferry/base/assert.h"
 #include "walferry/base/buf.h"
 #include "walferry/base/clock.h"
+#include "walferry/base/failpoint.h"
 #include "walferry/checkpoint/ledger.h"
 #include "walferry/decode/pgoutput.h"
 #include "walferry/loop/loop.h"

@@ -23,11 +23,13 @@ void reload(struct relay *relay)
     snprintf(message, sizeof message, "RELOADING=1\nMONOTONIC_USEC=%llu",
              (unsigned long long)(relay->now_ns / 1000));
     notify_send(message);
-    struct config *fresh = relay->hooks->reload(relay->hooks->context);
+    struct config *fresh =
+        FAILPOINT(RELOAD_PARSE) ? NULL : relay->hooks->reload(relay->hooks->context);
     if (fresh == NULL) {
         log_error("the configuration is not in order and stays as it was",
                   F_STR("file", relay->config->path));
     } else {
+        discard(FAILPOINT(RELOAD_APPLY));
         config_compare(relay->config, fresh, differs, &cold);
         relay->checkpoint_interval_ms = fresh->checkpoint_interval_ms;
         relay->drain_timeout_ms = fresh->delivery.drain_timeout_ms;

@@ -176,7 +176,7 @@ void session_protocol_error(struct relay *relay, const struct err *err)
 static void keepalive(struct relay *relay, struct lsn wal_end)
 {
     relay->received = lsn_max(relay->received, wal_end);
-    if (!relay->in_hand.open)
+    if (!relay->in_hand.open && !FAILPOINT(IDLE_PERSIST))
         ledger_idle(relay->ledger, wal_end);
 }
 
