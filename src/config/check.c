@@ -19,13 +19,40 @@ static void check_envelope(struct load *load)
     }
 }
 
+/* A transaction that the coordinator ends looks like one that another instance fenced. */
+static void check_commit_interval(struct load *load)
+{
+    uint64_t limit_ms = load->config->delivery.transaction_timeout_ms / 3;
+    const struct node *interval = tree_find(load->root, "delivery.commit_interval");
+    struct mark mark = interval == NULL ? mark_at(load, "delivery.guarantee") : interval->mark;
+    if (load->config->delivery.commit_interval_ms > limit_ms) {
+        err_hint(fault(load->faults, mark, ERR_CONFIG_CONTRADICTION,
+                       "`commit_interval` is more than a third of transaction.timeout.ms: the "
+                       "broker could end a transaction that is still in work"),
+                 "write at most %llums, or raise transaction.timeout.ms under sink.kafka",
+                 (unsigned long long)limit_ms);
+    }
+}
+
+static void check_store(struct load *load)
+{
+    const struct config *config = load->config;
+    if (config->store == STORE_KAFKA && config->sink.kind != SINK_KAFKA) {
+        err_hint(fault(load->faults, mark_at(load, "checkpoint.store"), ERR_CONFIG_CONTRADICTION,
+                       "the store kafka needs the sink kafka"),
+                 "write `store: file`, or take the sink kafka");
+    }
+}
+
 static void check_guarantee(struct load *load)
 {
     const struct config *config = load->config;
     const struct node *store = tree_find(load->root, "checkpoint.store");
     if (config->delivery.guarantee != EXACTLY_ONCE) {
+        check_store(load);
         return;
     }
+    check_commit_interval(load);
     if (store != NULL && config->store != STORE_KAFKA) {
         err_hint(fault(load->faults, store->mark, ERR_CONFIG_CONTRADICTION,
                        "exactly_once keeps its position in Kafka, in the transaction itself"),

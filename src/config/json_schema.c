@@ -27,9 +27,7 @@ static void put_values(struct json_writer *json, const struct key *key)
     json_key(json, "enum");
     json_array_begin(json);
     for (const struct enum_value *value = key->values; value->text != NULL; value++) {
-        if (value->unavailable == NULL) {
-            json_str(json, value->text);
-        }
+        json_str(json, value->text);
     }
     json_array_end(json);
 }

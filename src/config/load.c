@@ -8,6 +8,7 @@
 
 #include "walferry/base/assert.h"
 #include "walferry/base/fd.h"
+#include "walferry/base/parse.h"
 #include "yaml_read.h"
 
 #define DIRECTORY_DEFAULT "./walferry-state"
@@ -41,6 +42,34 @@ static void derive_reserved(struct load *load)
     }
 }
 
+/* As librdkafka has it by default. */
+#define TRANSACTION_TIMEOUT_MS 60000
+
+static uint64_t transaction_timeout_ms(const struct sink_opts *sink)
+{
+    uint64_t timeout_ms = TRANSACTION_TIMEOUT_MS;
+    for (size_t i = 0; i < sink->property_count; i++) {
+        const struct property *property = &sink->properties[i];
+        if (strcmp(property->name, "transaction.timeout.ms") == 0) {
+            discard(parse_u64(bytes_str(property->value), &timeout_ms));
+        }
+    }
+    return timeout_ms;
+}
+
+static void derive_position(struct load *load)
+{
+    struct config *config = load->config;
+    config->delivery.transaction_timeout_ms = transaction_timeout_ms(&config->sink);
+    config->sink.transactional = config->delivery.guarantee == EXACTLY_ONCE;
+    if (config->sink.transactional && tree_find(load->root, "checkpoint.store") == NULL) {
+        config->store = STORE_KAFKA;
+    }
+    if (config->store == STORE_KAFKA) {
+        config->sink.position_topic = config->checkpoint_topic;
+    }
+}
+
 /* What is named after the pipeline, and options that one module wants of another. */
 static void derive(struct load *load)
 {
@@ -67,6 +96,7 @@ static void derive(struct load *load)
     config->source.temporary = config->sink.kind == SINK_STDOUT;
     config->http_enabled = strcmp(config->http.listen, "off") != 0;
     derive_reserved(load);
+    derive_position(load);
 }
 
 /* An entry is a message entry when it says so; the walk cannot know by the member alone. */

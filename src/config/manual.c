@@ -90,8 +90,7 @@ static void put_values(struct buf *out, const struct key *key)
     buf_init(&text, 2048);
     const char *separator = "Values: ";
     for (const struct enum_value *value = key->values; value->text != NULL; value++) {
-        buf_printf(&text, "%s`%s`%s", separator, value->text,
-                   value->unavailable == NULL ? "" : " (not available in this version)");
+        buf_printf(&text, "%s`%s`", separator, value->text);
         separator = ", ";
     }
     buf_put_str(&text, ".");

@@ -50,8 +50,7 @@ static void put_values(struct buf *out, const struct key *key)
     const char *separator = " One of ";
     for (const struct enum_value *value = key->values; value != NULL && value->text != NULL;
          value++) {
-        buf_printf(out, "%s%s%s", separator, value->text,
-                   value->unavailable == NULL ? "" : " (not available)");
+        buf_printf(out, "%s%s", separator, value->text);
         separator = ", ";
     }
     if (key->values != NULL) {

@@ -22,65 +22,60 @@
 #define NO_CDC "change data capture of tables is not available in this version of walferry"
 #define NO_CDC_HINT                                                                                \
     "capture an outbox (`- outbox: outbox.event`) or messages (`- messages: outbox`)"
-#define NO_STORE                                                                                   \
-    "the checkpoint stores kafka and slot are not available in this version of walferry"
-#define NO_STORE_HINT "use `store: file`"
 
 static const struct enum_value standby_values[] = {
-    {"wait", 1, NULL, NULL}, {"fail", 0, NULL, NULL}, {NULL, 0, NULL, NULL}};
+    {"wait", 1}, {"fail", 0}, {NULL, 0}};
 static const struct enum_value preset_values[] = {
-    {"walferry", PRESET_WALFERRY, NULL, NULL},
-    {"debezium", PRESET_DEBEZIUM, NULL, NULL},
-    {"open_outbox", PRESET_OPEN_OUTBOX, NULL, NULL},
-    {"eventuate", PRESET_EVENTUATE, NULL, NULL},
-    {"goharvest", PRESET_GOHARVEST, NULL, NULL},
-    {"pg_transactional_outbox", PRESET_PG_TRANSACTIONAL_OUTBOX, NULL, NULL},
-    {NULL, 0, NULL, NULL}};
-static const struct enum_value payload_values[] = {{"auto", PAYLOAD_AUTO, NULL, NULL},
-                                                   {"json", PAYLOAD_AS_JSON, NULL, NULL},
-                                                   {"text", PAYLOAD_AS_TEXT, NULL, NULL},
-                                                   {"binary", PAYLOAD_AS_BINARY, NULL, NULL},
-                                                   {NULL, 0, NULL, NULL}};
-static const struct enum_value snapshot_values[] = {{"initial", 0, NULL, NULL},
-                                                    {"never", 0, NULL, NULL},
-                                                    {"when_needed", 0, NULL, NULL},
-                                                    {NULL, 0, NULL, NULL}};
-static const struct enum_value format_values[] = {{"cloudevents", ENVELOPE_CLOUDEVENTS, NULL, NULL},
-                                                  {"debezium", ENVELOPE_DEBEZIUM, NULL, NULL},
-                                                  {"raw", ENVELOPE_RAW, NULL, NULL},
-                                                  {NULL, 0, NULL, NULL}};
-static const struct enum_value mode_values[] = {{"structured", ENVELOPE_STRUCTURED, NULL, NULL},
-                                                {"binary", ENVELOPE_BINARY, NULL, NULL},
-                                                {NULL, 0, NULL, NULL}};
-static const struct enum_value decimal_values[] = {{"precise", 0, NULL, NULL},
-                                                   {"string", 0, NULL, NULL},
-                                                   {"double", 0, NULL, NULL},
-                                                   {NULL, 0, NULL, NULL}};
+    {"walferry", PRESET_WALFERRY},
+    {"debezium", PRESET_DEBEZIUM},
+    {"open_outbox", PRESET_OPEN_OUTBOX},
+    {"eventuate", PRESET_EVENTUATE},
+    {"goharvest", PRESET_GOHARVEST},
+    {"pg_transactional_outbox", PRESET_PG_TRANSACTIONAL_OUTBOX},
+    {NULL, 0}};
+static const struct enum_value payload_values[] = {{"auto", PAYLOAD_AUTO},
+                                                   {"json", PAYLOAD_AS_JSON},
+                                                   {"text", PAYLOAD_AS_TEXT},
+                                                   {"binary", PAYLOAD_AS_BINARY},
+                                                   {NULL, 0}};
+static const struct enum_value snapshot_values[] = {{"initial", 0},
+                                                    {"never", 0},
+                                                    {"when_needed", 0},
+                                                    {NULL, 0}};
+static const struct enum_value format_values[] = {{"cloudevents", ENVELOPE_CLOUDEVENTS},
+                                                  {"debezium", ENVELOPE_DEBEZIUM},
+                                                  {"raw", ENVELOPE_RAW},
+                                                  {NULL, 0}};
+static const struct enum_value mode_values[] = {{"structured", ENVELOPE_STRUCTURED},
+                                                {"binary", ENVELOPE_BINARY},
+                                                {NULL, 0}};
+static const struct enum_value decimal_values[] = {{"precise", 0},
+                                                   {"string", 0},
+                                                   {"double", 0},
+                                                   {NULL, 0}};
 static const struct enum_value time_values[] = {
-    {"adaptive", 0, NULL, NULL}, {"iso", 0, NULL, NULL}, {NULL, 0, NULL, NULL}};
+    {"adaptive", 0}, {"iso", 0}, {NULL, 0}};
 static const struct enum_value guarantee_values[] = {
-    {"at_least_once", AT_LEAST_ONCE, NULL, NULL},
-    {"exactly_once", EXACTLY_ONCE, "exactly_once is not available in this version of walferry",
-     "use `guarantee: at_least_once`: duplicates come only after a crash, and consumers recognise "
-     "them by the event's id"},
-    {NULL, 0, NULL, NULL}};
-static const struct enum_value poison_values[] = {{"dead_letter", POISON_DEAD_LETTER, NULL, NULL},
-                                                  {"halt", POISON_HALT, NULL, NULL},
-                                                  {"skip", POISON_SKIP, NULL, NULL},
-                                                  {NULL, 0, NULL, NULL}};
-static const struct enum_value store_values[] = {{"file", STORE_FILE, NULL, NULL},
-                                                 {"kafka", STORE_KAFKA, NO_STORE, NO_STORE_HINT},
-                                                 {"slot", STORE_SLOT, NO_STORE, NO_STORE_HINT},
-                                                 {NULL, 0, NULL, NULL}};
-static const struct enum_value log_format_values[] = {{"auto", LOG_AUTO, NULL, NULL},
-                                                      {"text", LOG_TEXT, NULL, NULL},
-                                                      {"json", LOG_JSON, NULL, NULL},
-                                                      {NULL, 0, NULL, NULL}};
-static const struct enum_value log_level_values[] = {{"error", LOG_ERROR, NULL, NULL},
-                                                     {"warn", LOG_WARN, NULL, NULL},
-                                                     {"info", LOG_INFO, NULL, NULL},
-                                                     {"debug", LOG_DEBUG, NULL, NULL},
-                                                     {NULL, 0, NULL, NULL}};
+    {"at_least_once", AT_LEAST_ONCE},
+    {"exactly_once", EXACTLY_ONCE},
+    {NULL, 0}};
+static const struct enum_value poison_values[] = {{"dead_letter", POISON_DEAD_LETTER},
+                                                  {"halt", POISON_HALT},
+                                                  {"skip", POISON_SKIP},
+                                                  {NULL, 0}};
+static const struct enum_value store_values[] = {{"file", STORE_FILE},
+                                                 {"kafka", STORE_KAFKA},
+                                                 {"slot", STORE_SLOT},
+                                                 {NULL, 0}};
+static const struct enum_value log_format_values[] = {{"auto", LOG_AUTO},
+                                                      {"text", LOG_TEXT},
+                                                      {"json", LOG_JSON},
+                                                      {NULL, 0}};
+static const struct enum_value log_level_values[] = {{"error", LOG_ERROR},
+                                                     {"warn", LOG_WARN},
+                                                     {"info", LOG_INFO},
+                                                     {"debug", LOG_DEBUG},
+                                                     {NULL, 0}};
 
 /* clang-format off */
 const struct key schema_keys[] = {
@@ -214,11 +209,14 @@ const struct key schema_keys[] = {
 {.path = "delivery", .type = KEY_MAP, .doc = "What is promised, and within which bounds."},
 {.path = "delivery.guarantee", .type = KEY_ENUM, PUT(delivery.guarantee),
  .preset = "at_least_once", .values = guarantee_values,
- .doc = "`at_least_once`: nothing is lost, and duplicates come only after a crash. `exactly_once` "
-        "is not available in this version."},
+ .doc = "`at_least_once`: nothing is lost, and duplicates come only after a crash. "
+        "`exactly_once`: events and position are one Kafka transaction; consumers that read with "
+        "`isolation.level: read_committed` see no duplicate. See walferry-guarantees(7)."},
 {.path = "delivery.commit_interval", .type = KEY_DURATION, PUT(delivery.commit_interval_ms),
  .preset = "100ms", .min = 1, .max = 10 * MINUTE,
- .doc = "Under exactly_once, how long one Kafka transaction stays open."},
+ .doc = "Under exactly_once, how long one Kafka transaction stays open; it is closed at the end of "
+        "a PostgreSQL transaction, or when the limits below are reached. At most a third of "
+        "transaction.timeout.ms (default 60 s, under sink.kafka)."},
 {.path = "delivery.max_in_flight_events", .type = KEY_INT, PUT(delivery.max_in_flight_events),
  .preset = "100000", .min = 1, .max = 10000000,
  .doc = "Events submitted and not yet acknowledged; more are left waiting in PostgreSQL."},
@@ -268,11 +266,15 @@ const struct key schema_keys[] = {
 {.path = "checkpoint", .type = KEY_MAP, .doc = "Where the published position is kept."},
 {.path = "checkpoint.store", .type = KEY_ENUM, PUT(store), .preset = "file",
  .values = store_values,
- .doc = "`file`: a directory; a lock in it admits one instance. `kafka` and `slot` are not "
-        "available in this version."},
+ .doc = "`file`: a directory; a lock in it admits one instance. `kafka`: a record in the compacted "
+        "topic below, for instances on several hosts; exactly_once keeps its position there, as "
+        "part of its transactions, and has no other. `slot`: nothing but what the server was told; "
+        "more duplicates after its crash, and a slot that somebody advanced is not recognised "
+        "after a restart. Default under exactly_once: kafka."},
 {.path = "checkpoint.topic", .type = KEY_TOPIC, PUT(checkpoint_topic),
  .preset = "walferry.checkpoints",
- .doc = "Compacted topic of the store `kafka`. No event may be published to it."},
+ .doc = "Topic of the store `kafka`, compacted and nothing else; several pipelines may share it. No "
+        "event may be published to it."},
 {.path = "checkpoint.directory", .type = KEY_PATH, .flags = KEY_DERIVED | KEY_COMMENT,
  PUT(checkpoint.directory), .preset = "$STATE_DIRECTORY, else ./walferry-state",
  .sample = "/var/lib/walferry", .doc = "Directory of the store `file`; it is made when missing."},

@@ -52,8 +52,6 @@ enum key_flag {
 struct enum_value {
     const char *text; /* NULL ends the list */
     int value;
-    const char *unavailable; /* why this version does not take it; NULL when it does */
-    const char *hint;
 };
 
 struct key {
@@ -66,9 +64,9 @@ struct key {
     int64_t min;        /* of numbers, in ms or bytes where these are the unit */
     int64_t max;
     const struct enum_value *values;
-    const char *unavailable;
-    const char *hint;   /* with unavailable */
-    const char *sample; /* value in the reference, where the default does not serve */
+    const char *unavailable; /* why this version does not take it; NULL when it does */
+    const char *hint;        /* with unavailable */
+    const char *sample;      /* value in the reference, where the default does not serve */
     const char *doc;
 };
 

@@ -345,11 +345,6 @@ static void store_choice(struct load *load, const struct key *key, const struct 
     for (const struct enum_value *value = key->values; value->text != NULL; value++) {
         if (strcmp(value->text, text) == 0) {
             store_integer(key, base, value->value);
-            if (value->unavailable != NULL) {
-                err_hint(fault(load->faults, node->mark, ERR_CONFIG_UNSUPPORTED, "`%s: %s`: %s",
-                               key_name(key), value->text, value->unavailable),
-                         "%s", value->hint);
-            }
             return;
         }
     }

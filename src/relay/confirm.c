@@ -38,7 +38,7 @@ static bool load(struct relay *relay, struct err *err)
 
 bool confirm_open(struct relay *relay, struct err *err)
 {
-    if (relay->source_opts.temporary)
+    if (relay->source_opts.temporary || relay->config->store != STORE_FILE)
         return checkpoint_none_open(&relay->store, err);
     if (checkpoint_file_open(&relay->config->checkpoint, &relay->store, err)) {
         relay->waiting = ERR_INIT;
@@ -77,7 +77,7 @@ bool confirm_begin(struct relay *relay, struct lsn start, struct err *err)
     return true;
 }
 
-static bool moved(const struct relay *relay, struct lsn published, struct cursor partial)
+bool confirm_moved(const struct relay *relay, struct lsn published, struct cursor partial)
 {
     const struct checkpoint *last = &relay->checkpoint;
     if (lsn_cmp(published, last->lsn) > 0)
@@ -89,22 +89,35 @@ static bool moved(const struct relay *relay, struct lsn published, struct cursor
 
 uint64_t confirm_deadline(const struct relay *relay)
 {
+    if (relay->keep.by_sink)
+        return keep_deadline(relay);
     if (relay->ledger == NULL || !relay->has_checkpoint)
         return UINT64_MAX;
     if (relay->save_failed)
         return relay->save_retry_ns;
-    return moved(relay, ledger_published(relay->ledger), ledger_partial(relay->ledger))
+    return confirm_moved(relay, ledger_published(relay->ledger), ledger_partial(relay->ledger))
                ? relay->next_save_ns
                : UINT64_MAX;
 }
 
+void confirm_saved(struct relay *relay, const struct checkpoint *saved)
+{
+    made_durable(relay, saved);
+    relay->next_save_ns = relay->now_ns + relay->checkpoint_interval_ms * NS_PER_MS;
+    /* At once: a server that shuts down waits for it, and its WAL is kept as long. */
+    discard(FAILPOINT(CONFIRM_SAVED));
+    source_confirm(relay->source, relay->durable, true);
+}
+
 bool confirm_turn(struct relay *relay, bool force)
 {
+    if (relay->keep.by_sink)
+        return keep_turn(relay, force);
     if (relay->ledger == NULL || !relay->has_checkpoint)
         return true;
     struct lsn published = ledger_published(relay->ledger);
     struct cursor partial = ledger_partial(relay->ledger);
-    if (!moved(relay, published, partial) && !relay->save_failed)
+    if (!confirm_moved(relay, published, partial) && !relay->save_failed)
         return true;
     uint64_t due = relay->save_failed ? relay->save_retry_ns : relay->next_save_ns;
     if (!force && relay->now_ns < due)
@@ -122,10 +135,6 @@ bool confirm_turn(struct relay *relay, bool force)
         relay->save_retry_ns = relay->now_ns + SAVE_RETRY_NS;
         return false;
     }
-    made_durable(relay, &next);
-    relay->next_save_ns = relay->now_ns + relay->checkpoint_interval_ms * NS_PER_MS;
-    /* At once: a server that shuts down waits for it, and its WAL is kept as long. */
-    discard(FAILPOINT(CONFIRM_SAVED));
-    source_confirm(relay->source, relay->durable, true);
+    confirm_saved(relay, &next);
     return true;
 }

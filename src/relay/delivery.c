@@ -23,7 +23,14 @@ static bool cursor_same(struct cursor a, struct cursor b)
 
 bool delivery_may_submit(const struct relay *relay)
 {
-    return !relay->careful.on || relay->ledger == NULL || ledger_records(relay->ledger) == 0;
+    struct sink_state state;
+    if (!relay->careful.on || relay->ledger == NULL)
+        return true;
+    if (!relay->keep.transactional)
+        return ledger_records(relay->ledger) == 0;
+    /* All of a transaction is in flight until it is committed. */
+    relay->sink->ops->state(relay->sink, &state);
+    return state.pending == 0;
 }
 
 static bool suspected(const struct relay *relay, struct cursor at)
@@ -57,9 +64,17 @@ static void hold(struct relay *relay)
  * again. */
 static void replay(struct relay *relay)
 {
-    struct err err;
-    discard(confirm_turn(relay, false));
+    if (!relay->keep.by_sink)
+        discard(confirm_turn(relay, false));
     hold(relay);
+    delivery_drop(relay);
+    if (!relay->stop)
+        source_restart(relay->source, relay->now_ns);
+}
+
+void delivery_drop(struct relay *relay)
+{
+    struct err err;
     metrics_add_label(relay->metrics, METRIC_RECONNECTS, "sink", 1);
     if (!relay->sink->ops->reset(relay->sink, &err)) {
         if (err_class(err.code) != ERR_CLASS_TRANSIENT) {
@@ -68,7 +83,8 @@ static void replay(struct relay *relay)
         }
         health_error(relay, LOG_WARN, "sink is not usable yet", &err);
     }
-    session_replay(relay);
+    keep_dropped(relay);
+    session_rewind(relay);
 }
 
 /* It can pass. */
@@ -87,7 +103,7 @@ static void send_again(struct relay *relay, const struct err *err)
 
 void delivery_failed(struct relay *relay, const struct err *err)
 {
-    if (err_class(err->code) == ERR_CLASS_TRANSIENT)
+    if (err_class(err->code) == ERR_CLASS_TRANSIENT || keep_fenced(relay, err))
         send_again(relay, err);
     else
         relay_fail(relay, err);
@@ -136,7 +152,7 @@ static bool stuck(struct relay *relay)
 static bool suspect(struct relay *relay, const struct flight *flight, const char *error)
 {
     struct careful *careful = &relay->careful;
-    bool alone = careful->on && ledger_records(relay->ledger) == 1;
+    bool alone = careful->on;
     careful->error = error;
     if (alone && !cursor_same(flight->after, careful->suspect)) {
         careful->suspect = flight->after;
@@ -151,8 +167,7 @@ static bool suspect(struct relay *relay, const struct flight *flight, const char
     return !alone || careful->letters < FAILURES_ALONE;
 }
 
-/* Why a report that is no delivery came, as an error for people. */
-static void explain(struct relay *relay, const struct sink_report *report, struct err *err)
+void delivery_explain(struct relay *relay, const struct sink_report *report, struct err *err)
 {
     struct sink_state state;
     relay->sink->ops->state(relay->sink, &state);
@@ -166,7 +181,7 @@ static void failed(struct relay *relay, const struct sink_report *report)
 {
     struct flight flight = *ledger_flight(relay->ledger, report->tag);
     struct err err;
-    explain(relay, report, &err);
+    delivery_explain(relay, report, &err);
     switch (report->outcome) {
     case SINK_SUSPECT:
         if (suspect(relay, &flight, report->error))
@@ -175,7 +190,7 @@ static void failed(struct relay *relay, const struct sink_report *report)
         relay_fail(relay, &err);
         return;
     case SINK_HALT:
-        relay_fail(relay, &err);
+        delivery_failed(relay, &err);
         return;
     case SINK_BLOCKED:
         one_at_a_time(relay, flight.after);
@@ -191,30 +206,46 @@ static void failed(struct relay *relay, const struct sink_report *report)
     send_again(relay, &err);
 }
 
+void delivery_refused(struct relay *relay, const struct sink_report *report)
+{
+    struct err err;
+    delivery_explain(relay, report, &err);
+    delivery_failed(relay, &err);
+}
+
+/* Deliveries first: what was acknowledged in the same breath need not be sent again. The first of
+ * the others decides: a failure makes the rest void, and the position comes after its records. */
+static bool take_reports(struct relay *relay, const struct sink_report *reports, size_t count)
+{
+    const struct sink_report *failure = NULL;
+    const struct sink_report *position = NULL;
+    for (size_t i = 0; i < count; i++) {
+        if (reports[i].kind != REPORT_RECORD)
+            position = &reports[i];
+        else if (reports[i].outcome == SINK_DELIVERED)
+            delivered(relay, reports[i].tag);
+        else if (failure == NULL)
+            failure = &reports[i];
+    }
+    if (count > 0 && reports[0].outcome == SINK_DELIVERED) {
+        relay->strikes = 0;
+        source_healthy(relay->source);
+    }
+    if (failure != NULL)
+        failed(relay, failure);
+    else if (position != NULL)
+        keep_report(relay, position);
+    return failure == NULL && position == NULL;
+}
+
 bool delivery_collect(struct relay *relay)
 {
     struct sink_report reports[256];
     size_t total = 0;
     while (total < REPORTS_A_TURN && !relay->stop) {
         size_t count = relay->sink->ops->collect(relay->sink, reports, ARRAY_LEN(reports));
-        size_t failure = count;
-        /* Deliveries first: what was acknowledged in the same breath need not be sent again. */
-        for (size_t i = 0; i < count; i++) {
-            if (reports[i].outcome == SINK_DELIVERED)
-                delivered(relay, reports[i].tag);
-            else if (failure == count)
-                failure = i;
-        }
         total += count;
-        if (count > 0 && failure != 0) {
-            relay->strikes = 0;
-            source_healthy(relay->source);
-        }
-        if (failure < count) {
-            failed(relay, &reports[failure]);
-            return true;
-        }
-        if (count < ARRAY_LEN(reports))
+        if (!take_reports(relay, reports, count) || count < ARRAY_LEN(reports))
             break;
     }
     return total > 0;

@@ -69,6 +69,10 @@ void health_update(struct relay *relay)
         set_state(relay, RELAY_STOPPED, "%s", relay->fatal.message);
     else if (relay->draining)
         set_state(relay, RELAY_DRAINING, "waiting for records in flight");
+    else if (relay->keep.claim == CLAIM_ASKED)
+        set_state(relay, relay->announced ? RELAY_BLOCKED : RELAY_STARTING,
+                  "claiming the position in Kafka%s%s", sink.detail[0] == '\0' ? "" : ": ",
+                  sink.detail);
     else if (err_is_set(&relay->waiting))
         set_state(relay, RELAY_STANDBY, "%s", relay->waiting.message);
     else if (relay->ledger == NULL || !relay->announced)

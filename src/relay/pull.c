@@ -23,7 +23,7 @@ void pull_reset(struct relay *relay)
 bool pull_allowed(const struct relay *relay)
 {
     if (relay->stop || relay->halting || relay->offered.present || relay->save_failed ||
-        relay->now_ns < relay->hold_until_ns)
+        relay->now_ns < relay->hold_until_ns || keep_holds(relay))
         return false;
     if (relay->ledger != NULL && !ledger_room(relay->ledger))
         return false;
@@ -246,6 +246,7 @@ static void taken(struct relay *relay, uint64_t tag, uint32_t topic)
     if (!relay->offered.dead_letter)
         ledger_label(relay->ledger, tag, health_topic(relay, topic));
     relay->offered.present = false;
+    keep_took(relay, relay->offered.event.position);
     row_passed(relay, true);
 }
 
@@ -272,7 +273,7 @@ bool pull_offer(struct relay *relay)
     struct err err;
     while (offered->present) {
         if (relay->stop || relay->now_ns < relay->hold_until_ns || !ledger_room(relay->ledger) ||
-            !delivery_may_submit(relay))
+            !delivery_may_submit(relay) || keep_holds(relay))
             return false;
         struct cursor at = relay->in_hand.at;
         struct flight flight = {

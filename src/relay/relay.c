@@ -136,8 +136,8 @@ static bool relay_open(struct relay *relay, struct err *err)
     /* Signals first: threads of the libraries inherit the mask. */
     return loop_init(&relay->loop, err) && loop_signals(&relay->loop, err) &&
            watchdog_start(watchdog_limit(), err) && open_stages(relay, err) &&
-           open_sink(relay, err) && open_source(relay, err) && open_http(relay, err) &&
-           confirm_open(relay, err);
+           open_sink(relay, err) && open_source(relay, err) && keep_init(relay, err) &&
+           open_http(relay, err) && confirm_open(relay, err);
 }
 
 static void relay_close(struct relay *relay)
@@ -159,6 +159,7 @@ static void relay_close(struct relay *relay)
     metrics_free(relay->metrics);
     arena_deinit(&relay->arena);
     buf_deinit(&relay->value);
+    buf_deinit(&relay->keep.text);
     free(relay->topic_labels);
     free(relay->tables);
     loop_deinit(&relay->loop);
@@ -197,7 +198,7 @@ static void drain_turn(struct relay *relay)
     bool quiet = relay->ledger == NULL || ledger_quiet(relay->ledger) ||
                  (relay->halting && ledger_records(relay->ledger) == 0);
     bool late = relay->now_ns >= relay->drain_deadline_ns;
-    if (!quiet && !late)
+    if (!late && (!quiet || !keep_settled(relay)))
         return;
     if (!quiet)
         log_warn("drain_timeout passed with records in flight: the next start sends them again",

@@ -3,8 +3,8 @@
  * relay_private: the one structure of the relay and what its files offer each other.
  *
  * relay.c wires and turns the loop, session.c talks to the source, pull.c takes one row down the
- * stages, delivery.c brings reports back, confirm.c makes positions durable, health.c knows how we
- * are. All state is here and owned by the one thread.
+ * stages, delivery.c brings reports back, confirm.c makes positions durable, keep.c does so where
+ * the sink keeps them, health.c knows how we are. All state is here and owned by the one thread.
  */
 #pragma once
 
@@ -66,6 +66,30 @@ struct careful {
     const char *error;     /* static name of the last refusal */
 };
 
+enum relay_claim { CLAIM_NONE, CLAIM_ASKED, CLAIM_HELD };
+
+/* A position that the sink keeps. */
+struct keep {
+    bool by_sink; /* else relay->store keeps it, and nothing below counts */
+    bool transactional;
+    enum relay_claim claim;
+    bool stale;   /* the session ended since the claim was asked for */
+    bool anew;    /* the ledger has to begin again at the checkpoint */
+    bool known;   /* a position was seen or written by this process */
+    bool rewrite; /* it vanished */
+    bool saving;
+    struct checkpoint next; /* being saved */
+    uint64_t opened_ns;     /* of the first record in the open transaction; 0: it has none */
+    uint64_t saved_ns;
+    uint64_t next_claim_ns; /* after one that failed */
+    /* The chain, with all that was submitted. */
+    uint64_t events;
+    uint32_t chain;
+    unsigned fenced; /* times in a row */
+    char host[HOST_NAME_MAX_SHOWN + 1];
+    struct buf text;
+};
+
 struct relay {
     const struct config *config;
     const struct relay_hooks *hooks;
@@ -98,6 +122,8 @@ struct relay {
     uint64_t next_save_ns;
     uint64_t save_retry_ns; /* after a failed save: nothing is pulled until one works */
     bool save_failed;
+
+    struct keep keep;
 
     struct in_hand in_hand;
     struct offered offered;
@@ -153,8 +179,9 @@ MUST_USE bool session_turn(struct relay *relay);
 void session_protocol_error(struct relay *relay, const struct err *err);
 /* The server shuts down: let it go, it would wait for a last confirmation for ever. */
 void session_yield(struct relay *relay);
-/* Everything past the durable position comes again. */
-void session_replay(struct relay *relay);
+/* Everything past the durable position comes again, with the next session: forget what is in flight
+ * and in hand. */
+void session_rewind(struct relay *relay);
 
 /* pull.c */
 /* Whether a row may be read and pushed down. */
@@ -176,6 +203,13 @@ void poison_row(struct relay *relay, const struct event *event, struct bytes int
 /* delivery.c */
 /* Collect reports. True when there were any. */
 MUST_USE bool delivery_collect(struct relay *relay);
+/* Why a report that is no delivery came, as an error for people. */
+void delivery_explain(struct relay *relay, const struct sink_report *report, struct err *err);
+/* The transaction in which the position was saved did not come about. */
+void delivery_refused(struct relay *relay, const struct sink_report *report);
+/* Take back what is in flight: the producer is dropped, and all of it comes again with the next
+ * session, which the caller begins. */
+void delivery_drop(struct relay *relay);
 /* The sink failed as a whole. */
 void delivery_failed(struct relay *relay, const struct err *err);
 /* Before the row at `at` is rendered: a record that failed alone and twice. */
@@ -194,8 +228,37 @@ MUST_USE bool confirm_open(struct relay *relay, struct err *err);
 void confirm_open_again(struct relay *relay);
 /* When confirm_turn() has something to do; UINT64_MAX: nothing. */
 uint64_t confirm_deadline(const struct relay *relay);
+/* Whether there is more to save than the checkpoint says. */
+bool confirm_moved(const struct relay *relay, struct lsn published, struct cursor partial);
+/* It is durable. */
+void confirm_saved(struct relay *relay, const struct checkpoint *saved);
 /* The first position of a first start. */
 MUST_USE bool confirm_begin(struct relay *relay, struct lsn start, struct err *err);
+
+/* keep.c: the position when the sink keeps it. */
+MUST_USE bool keep_init(struct relay *relay, struct err *err);
+/* At the start of a session: whether the position is known. It is asked for when it is this relay's
+ * turn; then the source asks for its facts again, and this is asked once more. */
+MUST_USE bool keep_ready(struct relay *relay, const struct guard_input *input);
+/* Whether the ledger has to begin again at the checkpoint; true once. */
+bool keep_begin_anew(struct relay *relay);
+void keep_session_lost(struct relay *relay);
+/* Another session holds the slot: do not stand in its way. */
+void keep_release(struct relay *relay);
+/* The producer was dropped with the transaction that it had open. */
+void keep_dropped(struct relay *relay);
+/* Whether the relay may stand by after this error, instead of ending with it. */
+bool keep_fenced(struct relay *relay, const struct err *err);
+/* A record was taken. */
+void keep_took(struct relay *relay, struct position position);
+/* Nothing may be submitted now: a transaction is being committed or ought to be. */
+bool keep_holds(const struct relay *relay);
+void keep_report(struct relay *relay, const struct sink_report *report);
+/* As confirm_turn() and confirm_deadline(). */
+bool keep_turn(struct relay *relay, bool force);
+uint64_t keep_deadline(const struct relay *relay);
+/* Nothing is left to save; asked while draining, and saves it. */
+bool keep_settled(struct relay *relay);
 
 /* health.c */
 /* A record is in hand or in flight. */

@@ -18,6 +18,15 @@ static void started(struct relay *relay)
     relay->waiting = ERR_INIT;
 }
 
+static void restart(struct relay *relay, struct lsn start)
+{
+    ledger_restart(relay->ledger, start);
+    relay->suspended = false;
+    relay->newest = (struct cursor){0};
+    relay->newest_closed = false;
+    relay->resume = (struct cursor){0};
+}
+
 /* The ledger counts from here. A temporary slot begins anew with every session: what was committed
  * between two of them is not relayed, and that is said. */
 static bool begin_at(struct relay *relay, struct lsn start, struct err *err)
@@ -26,21 +35,22 @@ static bool begin_at(struct relay *relay, struct lsn start, struct err *err)
         .max_records = relay->config->delivery.max_in_flight_events,
         .max_bytes = relay->config->delivery.max_in_flight_bytes,
     };
-    if (relay->ledger != NULL && !relay->source_opts.temporary)
+    bool anew = keep_begin_anew(relay);
+    if (relay->ledger != NULL && !relay->source_opts.temporary && !anew)
         return true;
-    if (relay->ledger != NULL) {
+    if (relay->ledger != NULL && !anew) {
         log_warn("a temporary slot was lost with its session: what was committed between the two "
                  "positions is not relayed",
                  F_LSN("from", relay->durable), F_LSN("to", start));
-        ledger_restart(relay->ledger, start);
-        relay->suspended = false;
-        relay->newest = (struct cursor){0};
-        relay->newest_closed = false;
-        relay->resume = (struct cursor){0};
+        restart(relay, start);
         return true;
     }
-    if (!ledger_new(&opts, start, &relay->ledger, err))
+    if (anew) {
+        session_rewind(relay);
+        restart(relay, start);
+    } else if (!ledger_new(&opts, start, &relay->ledger, err)) {
         return false;
+    }
     if (relay->has_checkpoint && lsn_cmp(start, relay->checkpoint.lsn) == 0) {
         relay->resume = relay->checkpoint.partial;
         ledger_restore_partial(relay->ledger, relay->resume);
@@ -93,6 +103,8 @@ static void ready(struct relay *relay)
         .temporary = relay->source_opts.temporary,
         .submitted = relay->submitted,
     };
+    if (!keep_ready(relay, &input))
+        return;
     switch (guard_check(&input, &position, &err)) {
     case GUARD_START:
         start(relay, position);
@@ -101,6 +113,7 @@ static void ready(struct relay *relay)
         source_fork(relay->source, relay->checkpoint.timeline);
         return;
     case GUARD_WAIT:
+        keep_release(relay);
         source_wait(relay->source, &err, relay->now_ns);
         return;
     case GUARD_REFUSE:
@@ -120,9 +133,10 @@ static void lost(struct relay *relay)
     }
     relay->resume = relay->suspended ? relay->newest : relay->resume;
     pull_reset(relay);
+    keep_session_lost(relay);
 }
 
-void session_replay(struct relay *relay)
+void session_rewind(struct relay *relay)
 {
     pull_reset(relay);
     relay->suspended = false;
@@ -132,7 +146,6 @@ void session_replay(struct relay *relay)
         ledger_rewind(relay->ledger);
         relay->resume = ledger_partial(relay->ledger);
     }
-    source_restart(relay->source, relay->now_ns);
 }
 
 static void connection_lost(struct relay *relay, const struct err *err)

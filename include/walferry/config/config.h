@@ -30,6 +30,7 @@ enum store_kind { STORE_FILE, STORE_KAFKA, STORE_SLOT };
 struct delivery_opts {
     enum guarantee guarantee;
     uint64_t commit_interval_ms;
+    uint64_t transaction_timeout_ms; /* of the broker's coordinator; exactly_once */
     uint32_t max_in_flight_events;
     uint64_t max_in_flight_bytes;
     enum poison_policy poison;

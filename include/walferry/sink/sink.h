@@ -97,6 +97,7 @@ struct sink_state {
     char detail[256];    /* what it waits for, or the last trouble; "" */
     uint64_t retries;    /* errors that passed inside the sink so far */
     uint32_t topics;     /* known by now */
+    uint64_t pending;    /* records whose fate the broker has not told; transactional sinks only */
     const char *library; /* "librdkafka 2.0.2"; static */
 };
 

@@ -315,6 +315,7 @@ static void kafka_state(const struct sink *sink, struct sink_state *ret_state)
     *ret_state = (struct sink_state){.connected = self->connected,
                                      .retries = self->retries,
                                      .topics = topics_known(&self->topics),
+                                     .pending = self->in_flight,
                                      .library = kafka_library_version()};
     bool topic = self->connected && self->topic_detail[0] != '\0';
     snprintf(ret_state->detail, sizeof(ret_state->detail), "%s",

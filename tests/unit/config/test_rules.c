@@ -116,12 +116,16 @@ static const struct bad_case contradiction_cases[] = {
            "    mask: {a: hash}\n    reread: true\n    tombstones: false\n"
            "    event: {type: t, when: {a: b}, data: {c: d}}"),
      ERR_CONFIG_UNSUPPORTED, ":7:5", "change data capture", "messages", NULL},
-    {GOOD "delivery: {guarantee: exactly_once}\n", ERR_CONFIG_UNSUPPORTED, ":8:23",
-     "exactly_once is not available", "at_least_once", NULL},
-    {GOOD "checkpoint: {store: kafka}\n", ERR_CONFIG_UNSUPPORTED, ":8:21", "not available",
-     "store: file", NULL},
-    {GOOD "checkpoint: {store: slot}\n", ERR_CONFIG_UNSUPPORTED, ":8:21", "not available",
-     "store: file", NULL},
+    {GOOD "delivery: {guarantee: exactly_once}\ncheckpoint: {store: file}\n",
+     ERR_CONFIG_CONTRADICTION, ":9:21", "in Kafka", "store: kafka", NULL},
+    {GOOD "delivery: {guarantee: exactly_once}\ncheckpoint: {store: slot}\n",
+     ERR_CONFIG_CONTRADICTION, ":9:21", "in Kafka", "store: kafka", NULL},
+    {HEAD CAPTURE "delivery: {guarantee: exactly_once}\nsink: {stdout: {}}\n",
+     ERR_CONFIG_CONTRADICTION, ":5:12", "needs the sink kafka", "at_least_once", NULL},
+    {HEAD CAPTURE "checkpoint: {store: kafka}\nsink: {stdout: {}}\n", ERR_CONFIG_CONTRADICTION,
+     ":5:14", "needs the sink kafka", "store: file", NULL},
+    {GOOD "delivery: {guarantee: exactly_once, commit_interval: 20001ms}\n",
+     ERR_CONFIG_CONTRADICTION, ":8:54", "a third", "20000ms", NULL},
     {GOOD "envelope: {decimal: string}\n", ERR_CONFIG_UNSUPPORTED, ":8:12", "`decimal`", "outbox",
      NULL},
     {GOOD "envelope: {time: iso}\n", ERR_CONFIG_UNSUPPORTED, ":8:12", "`time`", "outbox", NULL},
@@ -211,29 +215,26 @@ START_TEST(set_is_checked_like_the_file)
 }
 END_TEST
 
-START_TEST(exactly_once_wants_its_position_in_kafka)
+START_TEST(exactly_once_keeps_its_position_in_kafka)
 {
-    const char *text = GOOD "delivery: {guarantee: exactly_once}\ncheckpoint: {store: file}\n";
     struct config *config = NULL;
     struct config_problems problems;
-    ck_assert(!config_load_text("w.yaml", bytes_str(text), NULL, 0, &config, &problems));
-    ck_assert_uint_eq(problems.count, 2);
-    ck_assert_int_eq(problems.items[0].code, ERR_CONFIG_UNSUPPORTED);
-    ck_assert_int_eq(problems.items[1].code, ERR_CONFIG_CONTRADICTION);
-    ck_assert_str_eq(problems.items[1].where, "w.yaml:9:21");
-}
-END_TEST
-
-START_TEST(exactly_once_wants_kafka)
-{
-    const char *text = HEAD CAPTURE "delivery: {guarantee: exactly_once}\nsink: {stdout: {}}\n";
-    struct config *config = NULL;
-    struct config_problems problems;
-    ck_assert(!config_load_text("w.yaml", bytes_str(text), NULL, 0, &config, &problems));
-    ck_assert_uint_eq(problems.count, 2);
-    ck_assert_str_eq(problems.items[0].where, "w.yaml:5:12");
-    ck_assert_int_eq(problems.items[0].code, ERR_CONFIG_CONTRADICTION);
-    ck_assert_int_eq(problems.items[1].code, ERR_CONFIG_UNSUPPORTED);
+    const char *text = GOOD "delivery: {guarantee: exactly_once}\n";
+    ck_assert(config_load_text("w.yaml", bytes_str(text), NULL, 0, &config, &problems));
+    ck_assert(config->sink.transactional);
+    ck_assert_int_eq(config->store, STORE_KAFKA);
+    ck_assert_str_eq(config->sink.position_topic, "walferry.checkpoints");
+    config_free(config);
+    text = GOOD "checkpoint: {store: kafka, topic: t}\n";
+    ck_assert(config_load_text("w.yaml", bytes_str(text), NULL, 0, &config, &problems));
+    ck_assert(!config->sink.transactional);
+    ck_assert_str_eq(config->sink.position_topic, "t");
+    config_free(config);
+    text = GOOD "checkpoint: {store: slot}\n";
+    ck_assert(config_load_text("w.yaml", bytes_str(text), NULL, 0, &config, &problems));
+    ck_assert_int_eq(config->store, STORE_SLOT);
+    ck_assert_ptr_null(config->sink.position_topic);
+    config_free(config);
 }
 END_TEST
 
@@ -270,8 +271,7 @@ static Suite *suite_of_rules(void)
     tcase_add_loop_test(cases, values_are_checked, 0, ARRAY_LEN(value_cases));
     tcase_add_loop_test(cases, contradictions_are_found, 0, ARRAY_LEN(contradiction_cases));
     tcase_add_loop_test(cases, set_is_checked_like_the_file, 0, ARRAY_LEN(set_cases));
-    tcase_add_test(cases, exactly_once_wants_its_position_in_kafka);
-    tcase_add_test(cases, exactly_once_wants_kafka);
+    tcase_add_test(cases, exactly_once_keeps_its_position_in_kafka);
     tcase_add_test(cases, each_property_at_fault_is_named);
     tcase_add_test(cases, missing_brokers_do_not_hide_other_properties);
     suite_add_tcase(suite, cases);
