@@ -152,7 +152,8 @@ void command_manual(struct buf *out)
              "delivery.drain_timeout are applied, other changes are named and wait for a "
              "restart, and a file that is not in order changes nothing.");
     put_exits(out);
-    buf_put_str(out, ".Sh SEE ALSO\n.Xr walferry.yaml 5 ,\n.Xr walferry-errors 7\n");
+    buf_put_str(out, ".Sh SEE ALSO\n.Xr walferry.yaml 5 ,\n.Xr walferry-errors 7 ,\n.Xr "
+                     "walferry-guarantees 7\n");
 }
 
 void errors_manual(struct buf *out)
@@ -169,14 +170,17 @@ void errors_manual(struct buf *out)
                    err_class_name(err_class(code)), err_exit_status(code), err_label(code));
         put_text(out, err_text(code));
     }
-    buf_put_str(out, ".El\n.Sh SEE ALSO\n.Xr walferry 1 ,\n.Xr walferry.yaml 5\n");
+    buf_put_str(out, ".El\n.Sh SEE ALSO\n.Xr walferry 1 ,\n.Xr walferry.yaml 5 ,\n"
+                     ".Xr walferry-guarantees 7\n");
 }
 
 void config_page(struct buf *out)
 {
     put_head(out, "walferry.yaml", "WALFERRY.YAML", 5, "configuration of walferry");
     config_manual(out);
-    buf_put_str(out, ".Sh SEE ALSO\n.Xr walferry 1 ,\n.Xr walferry-errors 7\n");
+    buf_put_str(
+        out,
+        ".Sh SEE ALSO\n.Xr walferry 1 ,\n.Xr walferry-errors 7 ,\n.Xr walferry-guarantees 7\n");
 }
 
 void exits_markdown(struct buf *out)
