@@ -97,6 +97,7 @@ static void fill(struct attribute_values *attribute_values, const struct renderi
 {
     const struct event *event = rendering->event;
     struct bytes *values = attribute_values->values;
+    bool known = !lsn_is_none(event->position.commit_lsn);
     attribute_values->sequence = position_format(event->position);
     attribute_values->time = clock_format(rendering->time_us);
     values[ATTRIBUTE_SPECVERSION] = BYTES_LIT("1.0");
@@ -104,10 +105,12 @@ static void fill(struct attribute_values *attribute_values, const struct renderi
     values[ATTRIBUTE_SOURCE] = bytes_str(rendering->envelope->opts.source);
     values[ATTRIBUTE_TYPE] = event->event_type;
     values[ATTRIBUTE_SUBJECT] = event->aggregate_id;
-    values[ATTRIBUTE_TIME] = bytes_str(attribute_values->time.text);
+    /* Without a position the time of the commit is not known, and another would be false. */
+    values[ATTRIBUTE_TIME] =
+        known || event->has_occurred_at ? bytes_str(attribute_values->time.text) : BYTES_ABSENT;
     values[ATTRIBUTE_DATACONTENTTYPE] = content_type(event->payload_kind);
     values[ATTRIBUTE_SEQUENCE] =
-        bytes_make(attribute_values->sequence.text, sizeof(attribute_values->sequence.text) - 1);
+        known ? bytes_make(attribute_values->sequence.text, POSITION_TEXT_MAX - 1) : BYTES_ABSENT;
     values[ATTRIBUTE_PARTITIONKEY] = rendering->placement->key;
     values[ATTRIBUTE_AGGREGATETYPE] = event->aggregate_type;
     values[ATTRIBUTE_DATAVERSION] = event->event_version;

@@ -26,9 +26,9 @@ static const struct {
     {"walferry_causation_id", EVENT_causation_id},
 };
 
-/* walferry_error, _reason, _topic, _position, _pipeline, _time, _occurred_at, _payload_kind,
- * _truncated. */
-#define LETTER_HEADERS 9
+/* walferry_error, _reason, _topic, _position, _pipeline, _time, _replay, _occurred_at,
+ * _payload_kind, _truncated. */
+#define LETTER_HEADERS 10
 _Static_assert(EVENT_HEADERS_MAX + 2 + ARRAY_LEN(event_headers) + LETTER_HEADERS <=
                    RECORD_HEADERS_MAX,
                "a dead letter has room for the row's headers, the trace context and its own");
@@ -142,9 +142,14 @@ static void add_why(struct writing *writing)
     if (bytes_present(text->topic) && spend(writing, text->topic.len)) {
         record_add(writing->record, BYTES_LIT("walferry_topic"), text->topic);
     }
-    add_text(writing, "walferry_position", text->position.text);
+    if (!lsn_is_none(writing->event->position.commit_lsn)) {
+        add_text(writing, "walferry_position", text->position.text);
+    }
     add_text(writing, "walferry_pipeline", writing->letter->pipeline);
     add_text(writing, "walferry_time", text->time.text);
+    if (writing->event->replay) {
+        add_text(writing, "walferry_replay", "true");
+    }
 }
 
 static void add_event(struct writing *writing)
@@ -235,8 +240,7 @@ bool envelope_dead_letter(const struct event *event, const struct dead_letter *l
     struct letter_text *text = prepare(event, letter, arena);
     if (text == NULL) {
         err_set(err, ERR_DEAD_LETTER, "no room for the headers of a dead letter");
-        err_where(err, "%s row %u", lsn_format(event->position.commit_lsn).text,
-                  event->position.index);
+        err_where(err, "%s", event_place(event).text);
         return err_hint(err, "shorten the header names of the row that begin with walferry_");
     }
     struct writing writing = {

@@ -126,8 +126,7 @@ bool envelope_render(const struct envelope *envelope, const struct event *event,
         envelope->ops->render(&rendering, ret_record, err)) {
         return true;
     }
-    return err_where(err, "%s row %u", lsn_format(event->position.commit_lsn).text,
-                     event->position.index);
+    return err_where(err, "%s", event_place(event).text);
 }
 
 bool rendering_too_large(const struct rendering *rendering, struct err *err)

@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "walferry/model/event.h"
 
+#include <stdio.h>
+
 #include "walferry/base/assert.h"
+#include "walferry/base/utf8.h"
+
+#define ID_SHOWN 40
 
 static const char *const field_names[EVENT_FIELD_COUNT] = {
 #define EVENT_FIELD(name) [EVENT_##name] = #name,
@@ -40,6 +45,22 @@ struct position_text position_format(struct position position)
     write_hex(formatted.text + 17, 8, position.index);
     formatted.text[POSITION_TEXT_MAX - 1] = '\0';
     return formatted;
+}
+
+struct event_place event_place(const struct event *event)
+{
+    struct event_place place;
+    struct buf out;
+    if (!lsn_is_none(event->position.commit_lsn)) {
+        snprintf(place.text, sizeof(place.text), "%s row %u",
+                 lsn_format(event->position.commit_lsn).text, event->position.index);
+        return place;
+    }
+    buf_init_over(&out, place.text, sizeof(place.text));
+    buf_put_str(&out, bytes_empty(event->id) ? "event without an id" : "event ");
+    utf8_put_printable(&out, event->id, ID_SHOWN);
+    discard(buf_cstr(&out) != NULL);
+    return place;
 }
 
 const char *event_field_name(enum event_field field)

@@ -294,7 +294,7 @@ static struct bytes find_key(const struct event *event)
 
 static enum route_outcome poison(const struct event *event, struct err *err)
 {
-    err_where(err, "%s row %u", lsn_format(event->position.commit_lsn).text, event->position.index);
+    err_where(err, "%s", event_place(event).text);
     return ROUTE_POISON;
 }
 

@@ -15,6 +15,9 @@
  * are UTF-8 as it is: the Kafka binding knows no percent-encoding. debezium: the value as in
  * binary. Headers: id, traceparent, tracestate, the event's own. raw: the same without id.
  *
+ * An event without a position (a replay) has no sequence, and no time unless it has occurred_at:
+ * its record bears commit_time_us as timestamp then.
+ *
  * Empty text counts as absent and is left out, the headers of the row excepted. Names that rows may
  * not use for headers: walferry_* always, ce_* and content-type in both modes of CloudEvents (in
  * any case of letters), id in debezium, and traceparent or tracestate when the event has that
@@ -50,7 +53,7 @@ MUST_USE bool envelope_init(struct envelope *envelope, const struct envelope_opt
 /* False: err is of class POISON (a reserved header name, text that is not UTF-8, a CloudEvents
  * attribute with control characters or noncharacters, an empty id or event type, a time before 1970
  * or for CloudEvents after 9999, a value past the buffer's ceiling, a full arena), its `where` is
- * the position, and *ret_record is untouched. `value` is reset first; its ceiling holds for
+ * the event's place, and *ret_record is untouched. `value` is reset first; its ceiling holds for
  * payloads that do not pass through it too. */
 MUST_USE bool envelope_render(const struct envelope *envelope, const struct event *event,
                               const struct placement *placement, struct buf *value,
@@ -72,7 +75,8 @@ struct dead_letter {
  *   walferry_error       WF-nnnn
  *   walferry_reason      the message, printable
  *   walferry_topic       where it was going, printable; not there when unknown
- *   walferry_position    as the CloudEvents attribute `sequence`
+ *   walferry_position    as the CloudEvents attribute `sequence`; not there when unknown
+ *   walferry_replay      "true" for a row that was published again on request
  *   walferry_pipeline
  *   walferry_time        RFC 3339, of the letter
  *   walferry_truncated   "true" when something of the row was left out

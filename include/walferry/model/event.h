@@ -15,7 +15,7 @@
 
 /* Where an event stands in the history of the database: strictly increasing in commit order. */
 struct position {
-    struct lsn commit_lsn; /* of the commit record, from Begin */
+    struct lsn commit_lsn; /* of the commit record, from Begin; LSN_NONE: not known (a replay) */
     uint32_t index;        /* from 0, counts the published events of the transaction */
 };
 
@@ -55,7 +55,7 @@ struct header {
 
 struct event {
     struct position position;
-    int64_t commit_time_us; /* since 1970 */
+    int64_t commit_time_us; /* since 1970; without a position any time for Kafka's timestamp */
     uint32_t xid;
     bool replay;
 
@@ -80,6 +80,13 @@ struct event {
     size_t header_count;
     struct header headers[EVENT_HEADERS_MAX];
 };
+
+/* What names an event in an error: its position, "0/1A2B3C0 row 4", else its id, "event 4711". */
+#define EVENT_PLACE_MAX 200
+struct event_place {
+    char text[EVENT_PLACE_MAX];
+};
+struct event_place event_place(const struct event *event);
 
 /* The text fields of an event by name, for templates, rules, presets and messages. */
 enum event_field {

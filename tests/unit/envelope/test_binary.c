@@ -43,6 +43,17 @@ START_TEST(the_full_event)
 }
 END_TEST
 
+START_TEST(a_replay_has_no_sequence)
+{
+    fixture.event.position = (struct position){0};
+    fixture.event.replay = true;
+    fixture_render();
+    fixture_assert_headers("ce_specversion=1.0\nce_id=e-1\nce_source=/orders\n"
+                           "ce_type=order.placed\ncontent-type=application/json\n"
+                           "ce_envelopeversion=1\nce_replay=true\n");
+}
+END_TEST
+
 START_TEST(header_values_are_plain_utf8)
 {
     fixture.event.id = BYTES_LIT("a\"b%\\ \xC3\xA4");
@@ -118,6 +129,7 @@ static Suite *suite_of_binary(void)
     tcase_add_checked_fixture(tcase, setup, fixture_teardown);
     tcase_add_test(tcase, the_smallest_event);
     tcase_add_test(tcase, the_full_event);
+    tcase_add_test(tcase, a_replay_has_no_sequence);
     tcase_add_test(tcase, header_values_are_plain_utf8);
     tcase_add_test(tcase, the_content_type_follows_the_payload);
     tcase_add_test(tcase, no_payload_is_a_tombstone);

@@ -56,7 +56,8 @@ START_TEST(the_full_event)
     ck_assert_int_eq(fixture.record.placement.partition, -1);
     ck_assert_int_eq(fixture.record.timestamp_ms, INT64_C(1767225600123));
     fixture_assert_headers(
-        WHY "walferry_event_id=e-1\nwalferry_event_type=order.placed\nwalferry_event_version=2\n"
+        WHY "walferry_replay=true\n"
+            "walferry_event_id=e-1\nwalferry_event_type=order.placed\nwalferry_event_version=2\n"
             "walferry_aggregate_type=order\nwalferry_aggregate_id=4711\n"
             "walferry_visibility=public\nwalferry_correlation_id=workflow-9\n"
             "walferry_causation_id=e-0\nwalferry_occurred_at=2026-01-01T00:00:00.123456Z\n"
@@ -185,6 +186,19 @@ START_TEST(a_time_that_kafka_cannot_have_gives_way_to_the_letters)
 }
 END_TEST
 
+START_TEST(a_replay_has_a_mark_and_no_position)
+{
+    fixture.event.position = (struct position){0};
+    fixture.event.replay = true;
+    write_letter();
+    ck_assert(!bytes_present(fixture_header_value("walferry_position")));
+    ck_assert_bytes(fixture_header_value("walferry_replay"), "true");
+    fixture.event.replay = false;
+    write_letter();
+    ck_assert(!bytes_present(fixture_header_value("walferry_replay")));
+}
+END_TEST
+
 START_TEST(a_row_that_nobody_could_read)
 {
     struct position position = fixture.event.position;
@@ -211,7 +225,7 @@ START_TEST(as_many_headers_as_an_event_may_have)
     ck_assert_bytes(fixture_header_value("walferry_truncated"), "true");
     letter.value_max = 1000000;
     write_letter();
-    ck_assert_uint_eq(fixture.record.header_count, EVENT_HEADERS_MAX + 2 + 8 + 8);
+    ck_assert_uint_eq(fixture.record.header_count, EVENT_HEADERS_MAX + 2 + 8 + 9);
 }
 END_TEST
 
@@ -254,6 +268,7 @@ static Suite *suite_of_dead_letter(void)
     tcase_add_test(tcase, a_payload_too_large_is_left_out);
     tcase_add_test(tcase, headers_and_keys_too_large_are_left_out);
     tcase_add_test(tcase, a_time_that_kafka_cannot_have_gives_way_to_the_letters);
+    tcase_add_test(tcase, a_replay_has_a_mark_and_no_position);
     tcase_add_test(tcase, a_row_that_nobody_could_read);
     tcase_add_test(tcase, as_many_headers_as_an_event_may_have);
     tcase_add_test(tcase, a_full_arena_fails_and_touches_nothing);

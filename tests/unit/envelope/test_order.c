@@ -19,8 +19,8 @@ static uint64_t next_random(void)
 /* Positions that share prefixes often: few bits, or the neighbour of the other. */
 static struct position random_position(void)
 {
-    uint64_t bits = next_random() % 65;
-    uint64_t lsn = bits == 0 ? 0 : next_random() >> (64 - bits);
+    uint64_t bits = 1 + next_random() % 64;
+    uint64_t lsn = next_random() >> (64 - bits) | 1;
     return (struct position){lsn_make(lsn), (uint32_t)(next_random() >> (32 + next_random() % 32))};
 }
 
@@ -31,7 +31,7 @@ static struct position near_position(struct position position)
         position.index++;
         return position;
     case 1:
-        position.commit_lsn.value++;
+        position.commit_lsn.value ^= 2;
         return position;
     case 2:
         return position;

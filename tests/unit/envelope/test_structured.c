@@ -48,6 +48,37 @@ START_TEST(the_full_event)
 }
 END_TEST
 
+/* What the table alone tells: neither the place of the commit nor its time. */
+START_TEST(a_replay_has_no_sequence)
+{
+    fixture.event.position = (struct position){0};
+    fixture.event.replay = true;
+    fixture.event.has_occurred_at = true;
+    fixture.event.occurred_at_us = INT64_C(1767225600123456);
+    fixture_render();
+    ck_assert_bytes(fixture.record.value,
+                    "{\"specversion\":\"1.0\",\"id\":\"e-1\",\"source\":\"/orders\","
+                    "\"type\":\"order.placed\",\"time\":\"2026-01-01T00:00:00.123456Z\","
+                    "\"datacontenttype\":\"application/json\",\"envelopeversion\":\"1\","
+                    "\"replay\":\"true\",\"data\":{\"a\": 1}}");
+    ck_assert_int_eq(fixture.record.timestamp_ms, INT64_C(1767225600123));
+}
+END_TEST
+
+START_TEST(a_replay_without_occurred_at_has_no_time)
+{
+    fixture.event.position = (struct position){0};
+    fixture.event.replay = true;
+    fixture.event.commit_time_us = INT64_C(1767225600999999);
+    fixture_render();
+    ck_assert_bytes(fixture.record.value,
+                    "{\"specversion\":\"1.0\",\"id\":\"e-1\",\"source\":\"/orders\","
+                    "\"type\":\"order.placed\",\"datacontenttype\":\"application/json\","
+                    "\"envelopeversion\":\"1\",\"replay\":\"true\",\"data\":{\"a\": 1}}");
+    ck_assert_int_eq(fixture.record.timestamp_ms, INT64_C(1767225600999));
+}
+END_TEST
+
 START_TEST(json_enters_byte_for_byte)
 {
     fixture_payload(PAYLOAD_JSON, BYTES_LIT(" {\"b\" : 1.50,\n\t\"b\":\"\\u00e4\\/\xC3\xA4\"} "));
@@ -245,6 +276,8 @@ static Suite *suite_of_structured(void)
     tcase_add_checked_fixture(tcase, fixture_setup, fixture_teardown);
     tcase_add_test(tcase, the_smallest_event);
     tcase_add_test(tcase, the_full_event);
+    tcase_add_test(tcase, a_replay_has_no_sequence);
+    tcase_add_test(tcase, a_replay_without_occurred_at_has_no_time);
     tcase_add_test(tcase, json_enters_byte_for_byte);
     tcase_add_test(tcase, json_that_is_no_object);
     tcase_add_test(tcase, text_is_a_json_string);

@@ -42,6 +42,23 @@ START_TEST(text_order_is_commit_order)
 }
 END_TEST
 
+START_TEST(an_event_is_named_by_its_position_or_its_id)
+{
+    static char long_id[400];
+    struct event event = {.position = at(0x16B374D848, 3), .id = BYTES_LIT("e-1")};
+    ck_assert_str_eq(event_place(&event).text, "16/B374D848 row 3");
+    event.position = at(0, 0);
+    ck_assert_str_eq(event_place(&event).text, "event e-1");
+    event.id = BYTES_LIT("a\n\xFF");
+    ck_assert_str_eq(event_place(&event).text, "event a\\x0A\\xFF");
+    event.id = BYTES_ABSENT;
+    ck_assert_str_eq(event_place(&event).text, "event without an id");
+    memset(long_id, '\n', sizeof(long_id));
+    event.id = bytes_make(long_id, sizeof(long_id));
+    ck_assert_str_eq(event_place(&event).text + strlen(event_place(&event).text) - 3, "...");
+}
+END_TEST
+
 START_TEST(fields_are_known_by_name)
 {
     ck_assert_str_eq(event_field_name(EVENT_aggregate_type), "aggregate_type");
@@ -163,6 +180,7 @@ static Suite *suite(void)
     tcase_add_test(position, positions_order_by_lsn_then_index);
     tcase_add_test(position, positions_have_a_fixed_text);
     tcase_add_test(position, text_order_is_commit_order);
+    tcase_add_test(position, an_event_is_named_by_its_position_or_its_id);
     suite_add_tcase(suite, position);
     TCase *fields = tcase_create("fields");
     tcase_add_checked_fixture(fields, setup_full, NULL);
