@@ -67,8 +67,8 @@ MUST_USE bool route_new(const struct route_opts *opts, struct route **ret_route,
 void route_free(struct route *route);
 /* POISON fills err: ROW_TOPIC (no topic, because a field of the template is empty, or not one that
  * events may go to), ROW_PARTITION (negative), ROW_TOO_LARGE (the arena is full); its `where` is
- * the event's place. *ret_placement is written for PLACED, and for POISON to say where the row leads:
- * its topic is absent where there is none, and may be one that no event goes to. */
+ * the event's place. *ret_placement is written for PLACED, and for POISON to say where the row
+ * leads: its topic is absent where there is none, and may be one that no event goes to. */
 MUST_USE enum route_outcome route_event(const struct route *route, const struct event *event,
                                         struct arena *arena, struct placement *ret_placement,
                                         struct err *err);
