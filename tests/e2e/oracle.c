@@ -15,7 +15,8 @@ struct oracle *oracle_new(struct world *world, const char *table)
     oracle->world = world;
     oracle->table = text("%s", table);
     snprintf(oracle->slot, sizeof oracle->slot, "oracle_%s", world->name);
-    sql(world, "SELECT pg_create_logical_replication_slot('%s', 'test_decoding')", oracle->slot);
+    sql(world, "SELECT pg_create_logical_replication_slot('%s', 'test_decoding'%s)", oracle->slot,
+        world->pg->version >= 17 ? ", failover => true" : "");
     return oracle;
 }
 

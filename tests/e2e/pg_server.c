@@ -167,6 +167,27 @@ struct pg_server *pg_copy(const struct pg_server *stopped, const char *settings)
     return server;
 }
 
+struct pg_server *pg_standby(struct pg_server *primary, const char *settings)
+{
+    pg_stop(primary, PG_FAST);
+    struct pg_server *standby =
+        pg_copy(primary, text("primary_conninfo = 'host=%s port=%u user=postgres dbname=postgres'\n"
+                              "%s\n",
+                              primary->dir, primary->port, settings == NULL ? "" : settings));
+    write_file(text("%s/standby.signal", standby->data), "");
+    pg_resume(primary);
+    return standby;
+}
+
+void pg_promote(const struct pg_server *standby)
+{
+    PGconn *db = pg_session(standby, "postgres");
+    PGresult *result = sql_on(db, "SELECT pg_promote()");
+    ck_assert_str_eq(PQgetvalue(result, 0, 0), "t");
+    PQclear(result);
+    PQfinish(db);
+}
+
 static pid_t spawn_server(const struct pg_server *server)
 {
     const char *const argv[] = {text("%s/postgres", server->bin), "-D", server->data, NULL};

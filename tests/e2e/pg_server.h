@@ -30,6 +30,11 @@ struct pg_server *pg_start(const char *settings);
 /* A new cluster in all, not started: a copy of a stopped one, with `settings` added. For standbys
  * and servers restored from a backup. */
 struct pg_server *pg_copy(const struct pg_server *stopped, const char *settings);
+/* A standby of a running server, not started; it has the slots that the primary has now. Restarts
+ * the primary: sessions end. */
+struct pg_server *pg_standby(struct pg_server *primary, const char *settings);
+/* Ends recovery of a running standby; waits until it takes writes. */
+void pg_promote(const struct pg_server *standby);
 void pg_stop(struct pg_server *server, enum pg_stop how);
 /* Start a stopped one, on the same port; waits until it accepts connections. */
 void pg_resume(struct pg_server *server);

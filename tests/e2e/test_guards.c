@@ -584,31 +584,11 @@ END_TEST
 
 /* ---- standbys ------------------------------------------------------------------------------ */
 
-static struct pg_server *standby_of(struct pg_server *primary)
-{
-    pg_stop(primary, PG_FAST);
-    struct pg_server *standby = pg_copy(
-        primary, text("primary_conninfo = 'host=%s port=%u user=postgres dbname=postgres'\n",
-                      primary->dir, primary->port));
-    write_file(text("%s/standby.signal", standby->data), "");
-    pg_resume(primary);
-    return standby;
-}
-
 static void wait_caught_up(struct world *world)
 {
     wait_until(sql_number(world, "SELECT count(*) FROM pg_stat_replication WHERE application_name "
                                  "= 'walreceiver' AND replay_lsn = pg_current_wal_lsn()") == 1,
                "the standby does not catch up");
-}
-
-static void promote(const struct pg_server *standby)
-{
-    PGconn *db = pg_session(standby, "postgres");
-    PGresult *result = sql_on(db, "SELECT pg_promote()");
-    ck_assert_str_eq(PQgetvalue(result, 0, 0), "t");
-    PQclear(result);
-    PQfinish(db);
 }
 
 /* From now on the world lives on the other server. */
@@ -631,7 +611,7 @@ START_TEST(promoted_standby_that_has_everything)
 {
     struct pg_server *primary = pg_start(NULL);
     struct scene scene = scene_used("promoted", primary, 2);
-    struct pg_server *standby = standby_of(primary);
+    struct pg_server *standby = pg_standby(primary, NULL);
     pg_resume(standby);
     world_reconnect(scene.world);
     const char *conninfo = both_hosts(scene.world, primary, standby);
@@ -643,7 +623,7 @@ START_TEST(promoted_standby_that_has_everything)
     /* Written last, and known to the standby when the primary is gone. */
     insert(scene.world, "4");
     pg_stop(primary, PG_FAST);
-    promote(standby);
+    pg_promote(standby);
     move(scene.world, standby);
     insert(scene.world, "5");
     relay_wait_ready(scene.relay);
@@ -667,7 +647,7 @@ START_TEST(promoted_standby_that_lagged)
 {
     struct pg_server *primary = pg_start(NULL);
     struct scene scene = scene_used("lagged", primary, 2);
-    struct pg_server *standby = standby_of(primary);
+    struct pg_server *standby = pg_standby(primary, NULL);
     world_reconnect(scene.world);
     const char *conninfo = both_hosts(scene.world, primary, standby);
     relay_start(scene.relay, "--set", conninfo, NULL);
@@ -676,7 +656,7 @@ START_TEST(promoted_standby_that_lagged)
     wait_confirmed(scene.world);
     pg_stop(primary, PG_KILL);
     pg_resume(standby);
-    promote(standby);
+    pg_promote(standby);
     relay_wait(scene.relay);
     expect_said(scene.relay, 66, "WF-3011", "lost branch");
     ck_assert_uint_eq(count_lines(&scene), 3);
@@ -695,7 +675,7 @@ START_TEST(standby_is_waited_for)
 {
     struct pg_server *primary = pg_start(NULL);
     struct scene scene = scene_used("recovery", primary, 1);
-    struct pg_server *standby = standby_of(primary);
+    struct pg_server *standby = pg_standby(primary, NULL);
     pg_resume(standby);
     world_reconnect(scene.world);
     insert(scene.world, "2");
@@ -707,7 +687,7 @@ START_TEST(standby_is_waited_for)
     REQUIRE(relay_running(scene.relay), "it does not wait");
     ck_assert_uint_eq(count_lines(&scene), 1);
     pg_stop(primary, PG_FAST);
-    promote(standby);
+    pg_promote(standby);
     wait_until(count_lines(&scene) == 2, "it does not go on after the promotion");
     relay_stop(scene.relay);
     scene_end(&scene);
