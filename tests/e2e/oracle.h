@@ -3,8 +3,8 @@
  * oracle: what the database says was committed, in the order of commit, from a slot of its own with
  * the plugin test_decoding: not one line of the program under test is involved.
  *
- * Make it before the first row (a slot sees only what comes after it). From PostgreSQL 17 on its slot
- * goes along to a standby that is promoted.
+ * Make it before the first row (a slot sees only what comes after it). From PostgreSQL 17 on its
+ * slot goes along to a standby that is promoted.
  */
 #pragma once
 
