@@ -2,24 +2,6 @@
 #include "relay_private.h"
 
 #define REPORTS_A_TURN 4096
-#define HOLD_FIRST_NS  (100 * NS_PER_MS)
-#define HOLD_MAX_NS    (30 * NS_PER_S)
-/* Failures alone after which a record is poison. */
-#define FAILURES_ALONE 2
-/* What the letter keeps of a row whose letter the broker refused: its key and identity, but no
- * payload worth the name. */
-#define LETTER_SMALL 1024
-
-static bool cursor_before(struct cursor a, struct cursor b)
-{
-    int by_lsn = lsn_cmp(a.commit_lsn, b.commit_lsn);
-    return by_lsn < 0 || (by_lsn == 0 && a.ordinal < b.ordinal);
-}
-
-static bool cursor_same(struct cursor a, struct cursor b)
-{
-    return lsn_cmp(a.commit_lsn, b.commit_lsn) == 0 && a.ordinal == b.ordinal;
-}
 
 bool delivery_may_submit(const struct relay *relay)
 {
@@ -33,31 +15,9 @@ bool delivery_may_submit(const struct relay *relay)
     return state.pending == 0;
 }
 
-static bool suspected(const struct relay *relay, struct cursor at)
-{
-    /* The suspect is kept by the place behind it, as flights are. */
-    at.ordinal++;
-    return relay->careful.on && cursor_same(at, relay->careful.suspect);
-}
-
-bool delivery_rejected(const struct relay *relay, struct cursor at)
-{
-    return relay->careful.failures >= FAILURES_ALONE && suspected(relay, at);
-}
-
-size_t delivery_letter_max(const struct relay *relay, struct cursor at)
-{
-    size_t max = relay->sink->ops->value_max(relay->sink);
-    bool refused = relay->careful.letters > 0 && suspected(relay, at);
-    return refused && max > LETTER_SMALL ? LETTER_SMALL : max;
-}
-
-/* Doubles with every failure in a row. */
 static void hold(struct relay *relay)
 {
-    uint64_t hold_ns = HOLD_FIRST_NS << (relay->replays < 9 ? relay->replays : 9);
-    relay->hold_until_ns = relay->now_ns + (hold_ns < HOLD_MAX_NS ? hold_ns : HOLD_MAX_NS);
-    relay->replays++;
+    relay->hold_until_ns = relay->now_ns + careful_pause_ns(relay->replays++);
 }
 
 /* The producer is dropped with all it holds; what is past the last contiguous acknowledgement comes
@@ -123,16 +83,7 @@ static void delivered(struct relay *relay, uint64_t tag)
     relay->replays = 0;
     relay->progress_ns = relay->now_ns;
     relay->blocked = ERR_INIT;
-    if (relay->careful.on && !cursor_before(flight.after, relay->careful.until))
-        relay->careful = (struct careful){0};
-}
-
-static void one_at_a_time(struct relay *relay, struct cursor until)
-{
-    struct careful *careful = &relay->careful;
-    if (!careful->on || cursor_before(careful->until, until))
-        careful->until = until;
-    careful->on = true;
+    careful_delivered(&relay->careful, &flight);
 }
 
 /* Nothing moved since the last failure: another attempt would send what lies behind once more. */
@@ -141,30 +92,10 @@ static bool stuck(struct relay *relay)
     struct lsn published = ledger_published(relay->ledger);
     struct cursor partial = ledger_partial(relay->ledger);
     bool same = lsn_cmp(published, relay->failed_published) == 0 &&
-                cursor_same(partial, relay->failed_partial);
+                cursor_cmp(partial, relay->failed_partial) == 0;
     relay->failed_published = published;
     relay->failed_partial = partial;
     return same;
-}
-
-/* The broker refused a batch; one of its records may be poison, all of them come again. False when
- * it is a dead letter, alone, that was cut short already. */
-static bool suspect(struct relay *relay, const struct flight *flight, const char *error)
-{
-    struct careful *careful = &relay->careful;
-    bool alone = careful->on;
-    careful->error = error;
-    if (alone && !cursor_same(flight->after, careful->suspect)) {
-        careful->suspect = flight->after;
-        careful->failures = 0;
-        careful->letters = 0;
-    }
-    if (alone) {
-        careful->failures++;
-        careful->letters += flight->dead_letter ? 1 : 0;
-    }
-    one_at_a_time(relay, relay->newest);
-    return !alone || careful->letters < FAILURES_ALONE;
 }
 
 void delivery_explain(struct relay *relay, const struct sink_report *report, struct err *err)
@@ -184,7 +115,7 @@ static void failed(struct relay *relay, const struct sink_report *report)
     delivery_explain(relay, report, &err);
     switch (report->outcome) {
     case SINK_SUSPECT:
-        if (suspect(relay, &flight, report->error))
+        if (careful_refused(&relay->careful, &flight, relay->newest, report->error))
             break;
         err.code = ERR_DEAD_LETTER;
         relay_fail(relay, &err);
@@ -193,12 +124,12 @@ static void failed(struct relay *relay, const struct sink_report *report)
         delivery_failed(relay, &err);
         return;
     case SINK_BLOCKED:
-        one_at_a_time(relay, flight.after);
+        careful_until(&relay->careful, flight.after);
         break;
     case SINK_RETRY:
     case SINK_FATAL:
         if (stuck(relay))
-            one_at_a_time(relay, flight.after);
+            careful_until(&relay->careful, flight.after);
         break;
     case SINK_DELIVERED:
         UNREACHABLE();

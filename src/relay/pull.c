@@ -3,9 +3,6 @@
 
 #include <inttypes.h>
 
-/* An arena or value buffer that one large row has grown gives its memory back. */
-#define KEEP_BYTES ((size_t)1 << 20)
-
 void pull_drop(struct relay *relay)
 {
     relay->offered.present = false;
@@ -15,7 +12,7 @@ void pull_drop(struct relay *relay)
 void pull_reset(struct relay *relay)
 {
     pgoutput_reset(relay->decoder);
-    capture_reset(relay->capture);
+    capture_reset(relay->stages.capture);
     relay->in_hand = (struct in_hand){0};
     pull_drop(relay);
 }
@@ -104,51 +101,27 @@ static void commit(struct relay *relay, const struct change *change)
     hand->open = false;
 }
 
-/* The broker refused it again and again, or it has no form: placed, but poison. */
-static bool render(struct relay *relay, const struct placement *placement, struct err *err)
-{
-    struct offered *offered = &relay->offered;
-    if (delivery_rejected(relay, relay->in_hand.at)) {
-        discard(err_set(err, ERR_ROW_REJECTED, "the broker refused the record alone, twice: %s",
-                        relay->careful.error));
-        return err_hint(err, "the row still stands in the table: mend the cause and replay it");
-    }
-    return envelope_render(&relay->envelope, &offered->event, placement, &relay->value,
-                           &relay->arena, &offered->record, err);
-}
-
 /* Give the event its place and its form. True when relay->offered holds a record to submit. */
 static bool prepare(struct relay *relay)
 {
     struct offered *offered = &relay->offered;
-    struct placement placement;
+    const char *rejected = careful_rejected(&relay->careful, relay->in_hand.at);
     struct err err;
-    enum route_outcome outcome =
-        route_event(relay->route, &offered->event, &relay->arena, &placement, &err);
-    if (outcome == ROUTE_DROP) {
+    switch (stages_render(&relay->stages, &offered->event, rejected, &offered->record,
+                          &offered->intended_topic, &err)) {
+    case STAGES_DROP:
         count_skip(relay, SKIP_RULE);
         row_passed(relay, false);
         return false;
-    }
-    offered->intended_topic = placement.topic;
-    if (outcome == ROUTE_POISON || !render(relay, &placement, &err)) {
-        poison_row(relay, &offered->event, placement.topic, &err);
+    case STAGES_POISON:
+        poison_row(relay, &offered->event, offered->intended_topic, &err);
         return offered->present;
+    case STAGES_RECORD:
+        offered->present = true;
+        offered->dead_letter = false;
+        return true;
     }
-    offered->present = true;
-    offered->dead_letter = false;
-    return true;
-}
-
-/* Where a row that could not be read would have gone, as far as what could be read tells. A rule
- * that drops is not obeyed: it may have matched because a field is missing. */
-static struct bytes destination(struct relay *relay)
-{
-    struct placement placement;
-    struct err ignored;
-    enum route_outcome outcome =
-        route_event(relay->route, &relay->offered.event, &relay->arena, &placement, &ignored);
-    return outcome == ROUTE_DROP ? BYTES_ABSENT : placement.topic;
+    UNREACHABLE();
 }
 
 static void row(struct relay *relay, const struct change *change)
@@ -162,8 +135,8 @@ static void row(struct relay *relay, const struct change *change)
         count_skip(relay, SKIP_POSITION);
         return;
     }
-    enum capture_outcome outcome =
-        capture_change(relay->capture, change, &relay->arena, &offered->event, &reason, &err);
+    enum capture_outcome outcome = capture_change(
+        relay->stages.capture, change, &relay->stages.arena, &offered->event, &reason, &err);
     if (outcome == CAPTURE_SKIP) {
         count_skip(relay, reason);
         if (hand->open)
@@ -182,7 +155,8 @@ static void row(struct relay *relay, const struct change *change)
     offered->event.replay = false;
     relay->received_commit_us = hand->commit_time_us;
     if (outcome == CAPTURE_POISON)
-        poison_row(relay, &offered->event, destination(relay), &err);
+        poison_row(relay, &offered->event, stages_destination(&relay->stages, &offered->event),
+                   &err);
     else if (!prepare(relay))
         return;
     discard(pull_offer(relay));
@@ -200,7 +174,7 @@ static void message(struct relay *relay, const struct change *change)
 static void relation(struct relay *relay, const struct change *change)
 {
     struct err err;
-    if (!capture_relation(relay->capture, change->as.relation.relation, &err))
+    if (!capture_relation(relay->stages.capture, change->as.relation.relation, &err))
         relay_halt(relay, &err);
 }
 
@@ -208,8 +182,7 @@ void pull_message(struct relay *relay, struct bytes data)
 {
     struct change change;
     struct err err;
-    arena_reset(&relay->arena);
-    buf_shrink(&relay->value, KEEP_BYTES);
+    stages_next_row(&relay->stages);
     if (!pgoutput_decode(relay->decoder, data, &change, &err)) {
         session_protocol_error(relay, &err);
         return;

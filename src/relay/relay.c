@@ -12,9 +12,7 @@
 #define TICK_BUSY_NS (100 * NS_PER_MS)
 #define TICK_IDLE_NS (1 * NS_PER_S)
 /* A sink without a descriptor is asked this often while records are in flight. */
-#define POLL_NS       (2 * NS_PER_MS)
-#define ARENA_BASE    ((size_t)256 << 10)
-#define ROW_BYTES_MAX ((size_t)256 << 20)
+#define POLL_NS (2 * NS_PER_MS)
 /* One call of a library may take so long; what hangs for longer never comes back. */
 #define WATCHDOG_S 60
 
@@ -55,14 +53,11 @@ void relay_halt(struct relay *relay, const struct err *err)
 
 static bool open_stages(struct relay *relay, struct err *err)
 {
-    const struct config *config = relay->config;
     relay->decoder = pgoutput_new();
     relay->metrics = metrics_new();
     if (relay->decoder == NULL || relay->metrics == NULL)
         return err_set(err, ERR_MEMORY, "no memory for the decoder");
-    return capture_new(config->captures, config->capture_count, &relay->capture, err) &&
-           route_new(&config->route, &relay->route, err) &&
-           envelope_init(&relay->envelope, &config->envelope, err);
+    return stages_open(&relay->stages, relay->config, err);
 }
 
 static bool open_sink(struct relay *relay, struct err *err)
@@ -73,13 +68,10 @@ static bool open_sink(struct relay *relay, struct err *err)
         return false;
     relay->topic_label_count = (size_t)relay->config->sink.topics_max + 2;
     relay->topic_labels = calloc(relay->topic_label_count, sizeof relay->topic_labels[0]);
-    size_t row_max = ops->value_max(relay->sink);
-    if (row_max > ROW_BYTES_MAX)
-        row_max = ROW_BYTES_MAX;
-    buf_init(&relay->value, row_max + ARENA_BASE);
-    if (relay->topic_labels == NULL ||
-        !arena_init(&relay->arena, ARENA_BASE, 4 * row_max + ARENA_BASE))
-        return err_set(err, ERR_MEMORY, "no memory for a row");
+    if (relay->topic_labels == NULL)
+        return err_set(err, ERR_MEMORY, "no memory for the names of topics");
+    if (!stages_room(&relay->stages, ops->value_max(relay->sink), err))
+        return false;
     ops->state(relay->sink, &state);
     metrics_build(relay->metrics, WALFERRY_VERSION, state.library, pg_library_version());
     return true;
@@ -153,12 +145,9 @@ static void relay_close(struct relay *relay)
     watchdog_pat("close");
     checkpoint_close(relay->store);
     ledger_free(relay->ledger);
-    route_free(relay->route);
-    capture_free(relay->capture);
+    stages_close(&relay->stages);
     pgoutput_free(relay->decoder);
     metrics_free(relay->metrics);
-    arena_deinit(&relay->arena);
-    buf_deinit(&relay->value);
     buf_deinit(&relay->keep.text);
     free(relay->topic_labels);
     free(relay->tables);

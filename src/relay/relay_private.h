@@ -10,7 +10,6 @@
 
 #include <stdio.h>
 
-#include "walferry/base/arena.h"
 #include "walferry/base/assert.h"
 #include "walferry/base/buf.h"
 #include "walferry/base/clock.h"
@@ -20,7 +19,9 @@
 #include "walferry/loop/loop.h"
 #include "walferry/metrics/metrics.h"
 #include "walferry/pg/pg.h"
+#include "walferry/relay/careful.h"
 #include "walferry/relay/relay.h"
+#include "walferry/relay/stages.h"
 #include "walferry/source/guard.h"
 #include "walferry/source/monitor.h"
 
@@ -55,17 +56,6 @@ struct offered {
     enum err_code reason; /* of a dead letter */
 };
 
-/* After a broker refused a batch, or one record again and again: one at a time until `until` is
- * passed. */
-struct careful {
-    bool on;
-    struct cursor until;
-    struct cursor suspect; /* the record that failed alone */
-    unsigned failures;     /* of the suspect */
-    unsigned letters;      /* those of them that were its dead letter's */
-    const char *error;     /* static name of the last refusal */
-};
-
 enum relay_claim { CLAIM_NONE, CLAIM_ASKED, CLAIM_HELD };
 
 /* A position that the sink keeps. */
@@ -98,16 +88,12 @@ struct relay {
     struct source *source;
     struct monitor *monitor;
     struct pgoutput *decoder;
-    struct capture *capture;
-    struct route *route;
-    struct envelope envelope;
+    struct stages stages;
     struct sink *sink;
     struct ledger *ledger;          /* from the first session on */
     struct checkpoint_store *store; /* NULL while another process holds it */
     struct http *http;
     struct metrics *metrics;
-    struct arena arena; /* of the row in hand */
-    struct buf value;   /* of the row in hand */
 
     const char **tables;            /* captured, for source_opts */
     struct source_opts source_opts; /* the configuration's, and what sink and captures ask for */
@@ -212,10 +198,6 @@ void delivery_refused(struct relay *relay, const struct sink_report *report);
 void delivery_drop(struct relay *relay);
 /* The sink failed as a whole. */
 void delivery_failed(struct relay *relay, const struct err *err);
-/* Before the row at `at` is rendered: a record that failed alone and twice. */
-bool delivery_rejected(const struct relay *relay, struct cursor at);
-/* Bytes of the row that its dead letter may have: less after the broker refused one. */
-size_t delivery_letter_max(const struct relay *relay, struct cursor at);
 /* In careful mode: whether a record may be submitted now. */
 bool delivery_may_submit(const struct relay *relay);
 

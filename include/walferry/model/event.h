@@ -41,6 +41,12 @@ struct cursor {
     uint32_t index;        /* positions given out: the index of the next published event */
 };
 
+static inline int cursor_cmp(struct cursor a, struct cursor b)
+{
+    int by_lsn = lsn_cmp(a.commit_lsn, b.commit_lsn);
+    return by_lsn != 0 ? by_lsn : (a.ordinal > b.ordinal) - (a.ordinal < b.ordinal);
+}
+
 enum payload_kind {
     PAYLOAD_NONE,   /* NULL: a tombstone in binary and raw */
     PAYLOAD_JSON,   /* json, jsonb: valid JSON, byte for byte as the server shows it */
