@@ -50,6 +50,10 @@ void asking_topic(struct producer *self, uint32_t topic, uint64_t now_ns)
         topics_refused(&self->topics, topic, outcome_name(rd_kafka_last_error()), now_ns);
         return;
     }
+    if (self->opts->transactional) {
+        transaction_ask(self, topic);
+        return;
+    }
     if (first || may_probe(self)) {
         rd_kafka_resp_err_t code =
             rd_kafka_producev(self->rk, RD_KAFKA_VTYPE_RKT, handle, RD_KAFKA_VTYPE_PARTITION,

@@ -28,51 +28,14 @@ struct kafka_consumer {
     rd_kafka_message_t *message; /* lent to the caller until the next poll */
 };
 
-static void quiet(const rd_kafka_t *rk, int level, const char *facility, const char *text)
-{
-    (void)rk;
-    (void)level;
-    (void)facility;
-    (void)text;
-}
-
-static void ignore_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
-{
-    (void)rk;
-    (void)code;
-    (void)reason;
-    (void)opaque;
-}
-
-static const char *const settings[][2] = {
-    {"group.id", "walferry-reader"}, /* required by the interface; never joined */
-    {"enable.auto.commit", "false"},  {"enable.auto.offset.store", "false"},
-    {"auto.offset.reset", "error"},   {"isolation.level", "read_committed"},
-    {"enable.partition.eof", "true"}, {"allow.auto.create.topics", "false"},
-    {"fetch.wait.max.ms", "100"},     {"queued.max.messages.kbytes", "8192"},
-};
-
 bool kafka_consumer_new(const struct sink_opts *opts, const char *const *topics, size_t topic_count,
                         struct kafka_consumer **ret_consumer, struct err *err)
 {
     rd_kafka_conf_t *conf;
-    if (!properties_consumer(opts, &conf, err)) {
+    if (!properties_reader(opts, "read_committed", &conf, err)) {
         return false;
     }
     char reason[256] = "";
-    for (size_t i = 0; i < ARRAY_LEN(settings); i++) {
-        rd_kafka_conf_res_t result =
-            rd_kafka_conf_set(conf, settings[i][0], settings[i][1], reason, sizeof(reason));
-        ASSERT(result == RD_KAFKA_CONF_OK);
-    }
-    if (opts->mock) {
-        /* The cluster in a box answers an empty fetch when its time is over, whatever comes. */
-        rd_kafka_conf_res_t result =
-            rd_kafka_conf_set(conf, "fetch.wait.max.ms", "5", reason, sizeof(reason));
-        ASSERT(result == RD_KAFKA_CONF_OK);
-    }
-    rd_kafka_conf_set_log_cb(conf, quiet);
-    rd_kafka_conf_set_error_cb(conf, ignore_error);
     struct kafka_consumer *consumer = calloc(1, sizeof(*consumer));
     rd_kafka_t *rk =
         consumer == NULL ? NULL : rd_kafka_new(RD_KAFKA_CONSUMER, conf, reason, sizeof(reason));

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "outcome.h"
 
+#include <stdio.h>
+
 #define CODE(name) RD_KAFKA_RESP_ERR_##name
 
 /* Where librdkafka repeats a request by itself (leader moves, lost connections, too few replicas)
@@ -71,6 +73,7 @@ static const struct outcome table[] = {
 
     {CODE(_FENCED), SINK_HALT, ERR_KAFKA_FENCED},
     {CODE(PRODUCER_FENCED), SINK_HALT, ERR_KAFKA_FENCED},
+    {CODE(INVALID_TRANSACTION_TIMEOUT), SINK_HALT, ERR_KAFKA_CONFIG},
     {CODE(UNSUPPORTED_VERSION), SINK_HALT, ERR_KAFKA_UNSUPPORTED},
     {CODE(INVALID_REQUEST), SINK_HALT, ERR_KAFKA_UNSUPPORTED},
     {CODE(INVALID_REQUIRED_ACKS), SINK_HALT, ERR_KAFKA_UNSUPPORTED},
@@ -87,6 +90,14 @@ struct outcome outcome_of(rd_kafka_resp_err_t code)
         }
     }
     return (struct outcome){(int)code, SINK_RETRY, ERR_KAFKA_DELIVERY};
+}
+
+struct outcome outcome_in_transaction(rd_kafka_resp_err_t code)
+{
+    if (code == RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH) {
+        return (struct outcome){(int)code, SINK_HALT, ERR_KAFKA_FENCED};
+    }
+    return outcome_of(code);
 }
 
 struct outcome outcome_of_fatal(rd_kafka_resp_err_t cause)
@@ -106,4 +117,35 @@ const char *outcome_name(rd_kafka_resp_err_t code)
     const char *name = rd_kafka_err2name(code);
     /* librdkafka writes "ERR_120?" into memory of the thread for what it does not know. */
     return strchr(name, '?') != NULL ? "UNNAMED" : name;
+}
+
+static void hint_of_rights(struct verdict *verdict, int code, const char *topic, const char *id)
+{
+    if (code == RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED && id != NULL) {
+        snprintf(verdict->hint, sizeof(verdict->hint),
+                 "kafka-acls.sh --add --allow-principal User:NAME --operation Write --operation "
+                 "Describe --transactional-id %.120s",
+                 id);
+    } else if (topic != NULL) {
+        snprintf(verdict->hint, sizeof(verdict->hint),
+                 "kafka-acls.sh --add --allow-principal User:NAME --operation Read --operation "
+                 "Write --operation Describe --topic %.120s",
+                 topic);
+    }
+}
+
+void verdict_set(struct verdict *verdict, struct outcome outcome, const char *topic, const char *id)
+{
+    *verdict = (struct verdict){.outcome = outcome.outcome,
+                                .code = outcome.err,
+                                .error = outcome_name((rd_kafka_resp_err_t)outcome.code)};
+    if (outcome.err == ERR_KAFKA_AUTH) {
+        hint_of_rights(verdict, outcome.code, topic, id);
+    } else if (outcome.err == ERR_KAFKA_FENCED) {
+        snprintf(verdict->hint, sizeof(verdict->hint), "%s", OUTCOME_FENCED);
+    } else if (outcome.code == RD_KAFKA_RESP_ERR_INVALID_TRANSACTION_TIMEOUT) {
+        snprintf(verdict->hint, sizeof(verdict->hint),
+                 "lower transaction.timeout.ms under sink.kafka, or raise "
+                 "transaction.max.timeout.ms of the brokers");
+    }
 }

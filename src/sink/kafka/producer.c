@@ -8,10 +8,12 @@
 #include <unistd.h>
 
 #include "../ops.h"
+#include "commit.h"
 #include "outcome.h"
 #include "properties.h"
 #include "walferry/base/assert.h"
 #include "walferry/base/clock.h"
+#include "walferry/base/failpoint.h"
 #include "walferry/sink/kafka.h"
 
 /* Room left in the largest message for key, headers and Kafka's framing of a dead letter. */
@@ -57,6 +59,13 @@ void producer_connected(struct producer *self)
     self->detail[0] = '\0';
 }
 
+void producer_wake(const struct producer *self)
+{
+    const uint64_t one = 1;
+    ssize_t written = write(self->event_fd, &one, sizeof(one));
+    (void)written; /* a full counter is readable as well */
+}
+
 /* Always false, like err_set(). */
 bool producer_fatal_error(const struct producer *self, struct err *err)
 {
@@ -64,6 +73,9 @@ bool producer_fatal_error(const struct producer *self, struct err *err)
     err_set(err, outcome.err, "the producer is unusable: %s", outcome_name(self->fatal));
     switch (outcome.outcome) {
     case SINK_HALT:
+        if (outcome.err == ERR_KAFKA_FENCED) {
+            return err_hint(err, "%s", OUTCOME_FENCED);
+        }
         return err_hint(err, "compare the broker's version with what sink.kafka asks for");
     case SINK_BLOCKED:
         return err_hint(err, "grant walferry's Kafka user IdempotentWrite on the cluster and Write "
@@ -77,13 +89,12 @@ bool producer_fatal_error(const struct producer *self, struct err *err)
     return err_hint(err, "it is replaced, and what was not acknowledged is sent again");
 }
 
-static size_t message_max(const rd_kafka_conf_t *conf)
+static void set_transactional_id(const struct producer *self, rd_kafka_conf_t *conf)
 {
-    char text[32];
-    size_t size = sizeof(text);
-    rd_kafka_conf_res_t result = rd_kafka_conf_get(conf, "message.max.bytes", text, &size);
+    char reason[128];
+    rd_kafka_conf_res_t result =
+        rd_kafka_conf_set(conf, "transactional.id", self->txn.id, reason, sizeof(reason));
     ASSERT(result == RD_KAFKA_CONF_OK);
-    return (size_t)strtoull(text, NULL, 10);
 }
 
 static bool start(struct producer *self, struct err *err)
@@ -94,9 +105,13 @@ static bool start(struct producer *self, struct err *err)
         return false;
     }
     rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG);
-    self->message_max = message_max(conf);
+    if (self->opts->transactional) {
+        set_transactional_id(self, conf);
+    }
     char reason[512] = "";
-    self->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, reason, sizeof(reason));
+    self->rk = FAILPOINT(PRODUCER_CREATE)
+                   ? NULL
+                   : rd_kafka_new(RD_KAFKA_PRODUCER, conf, reason, sizeof(reason));
     if (self->rk == NULL) {
         rd_kafka_conf_destroy(conf);
         char line[512];
@@ -114,10 +129,11 @@ static bool start(struct producer *self, struct err *err)
     return true;
 }
 
-static void stop(struct producer *self)
+rd_kafka_t *producer_release(struct producer *self)
 {
-    if (self->rk == NULL) {
-        return;
+    rd_kafka_t *producer = self->rk;
+    if (producer == NULL) {
+        return NULL;
     }
     if (self->event != NULL) {
         rd_kafka_event_destroy(self->event);
@@ -129,14 +145,45 @@ static void stop(struct producer *self)
             self->topics.items[i].handle = NULL;
         }
     }
-    /* So that destroying waits for nothing. */
-    rd_kafka_purge(self->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT |
-                                 RD_KAFKA_PURGE_F_NON_BLOCKING);
+    if (self->txn.topic != NULL) {
+        rd_kafka_topic_destroy(self->txn.topic);
+        self->txn.topic = NULL;
+    }
     rd_kafka_queue_io_event_enable(self->queue, -1, NULL, 0);
     rd_kafka_queue_destroy(self->queue);
-    rd_kafka_destroy_flags(self->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
     self->rk = NULL;
     self->queue = NULL;
+    return producer;
+}
+
+static void stop(struct producer *self)
+{
+    if (self->opts->transactional) {
+        transaction_drop(self);
+        return;
+    }
+    transaction_forget(self);
+    rd_kafka_t *producer = producer_release(self);
+    if (producer != NULL) {
+        producer_destroy(producer);
+    }
+}
+
+static void drop(struct producer *self)
+{
+    stop(self);
+    topics_forget(&self->topics);
+    self->fatal = RD_KAFKA_RESP_ERR_NO_ERROR;
+    self->in_flight = 0;
+    self->probes = 0;
+    self->pinging = false;
+    self->connected = false;
+}
+
+bool producer_renew(struct producer *self, struct err *err)
+{
+    drop(self);
+    return start(self, err);
 }
 
 static void kafka_close(struct sink *sink)
@@ -145,12 +192,27 @@ static void kafka_close(struct sink *sink)
         return;
     }
     struct producer *self = of(sink);
+    transaction_close(self);
     stop(self);
     topics_deinit(&self->topics);
     if (self->event_fd >= 0) {
         close(self->event_fd);
     }
     free(self);
+}
+
+/* What the properties say, before anything is started. */
+static bool read_properties(struct producer *self, struct err *err)
+{
+    rd_kafka_conf_t *conf;
+    size_t index;
+    if (!properties_producer(self->opts, &conf, &index, err)) {
+        return false;
+    }
+    self->message_max = properties_number(conf, "message.max.bytes");
+    bool ok = transaction_init(self, conf, err);
+    rd_kafka_conf_destroy(conf);
+    return ok;
 }
 
 static bool kafka_open(const struct sink_opts *opts, struct sink **ret_sink, struct err *err)
@@ -162,7 +224,8 @@ static bool kafka_open(const struct sink_opts *opts, struct sink **ret_sink, str
     *self = (struct producer){.sink.ops = &sink_kafka_ops, .opts = opts};
     self->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     bool ok = self->event_fd >= 0 || err_set(err, ERR_OS, "eventfd failed: %s", strerror(errno));
-    ok = ok && topics_init(&self->topics, opts, err) && start(self, err);
+    ok = ok && topics_init(&self->topics, opts, err) && read_properties(self, err) &&
+         (opts->transactional || start(self, err));
     if (!ok) {
         kafka_close(&self->sink);
         return false;
@@ -250,6 +313,9 @@ static enum sink_result kafka_submit(struct sink *sink, const struct record *rec
                                      uint32_t *ret_topic, struct err *err)
 {
     struct producer *self = of(sink);
+    if (!transaction_takes(self)) {
+        return SINK_BUSY;
+    }
     ASSERT(self->rk != NULL);
     if (self->fatal != RD_KAFKA_RESP_ERR_NO_ERROR) {
         producer_fatal_error(self, err);
@@ -268,6 +334,7 @@ static enum sink_result kafka_submit(struct sink *sink, const struct record *rec
         result = produce(self, topic, record, tag, err);
     }
     if (result == SINK_TAKEN) {
+        transaction_taken(self, tag);
         *ret_topic = topic;
     }
     return result;
@@ -281,27 +348,37 @@ static size_t kafka_collect(struct sink *sink, struct sink_report *reports, size
 static bool kafka_tick(struct sink *sink, uint64_t now_ns, struct err *err)
 {
     struct producer *self = of(sink);
-    /* While reports are outstanding they tell it. */
-    if (self->fatal != RD_KAFKA_RESP_ERR_NO_ERROR && self->in_flight == 0) {
+    /* While reports are outstanding they tell it, and while it is claimed the claim does. */
+    if (self->fatal != RD_KAFKA_RESP_ERR_NO_ERROR && self->in_flight == 0 &&
+        self->txn.phase != TRANSACTION_CLAIMING) {
         return producer_fatal_error(self, err);
     }
-    if (!self->connected) {
+    if (!self->connected && self->rk != NULL) {
         asking_ping(self, now_ns);
     }
-    return true;
+    return transaction_tick(self, now_ns, err);
 }
 
 static bool kafka_reset(struct sink *sink, struct err *err)
 {
     struct producer *self = of(sink);
-    stop(self);
-    topics_forget(&self->topics);
-    self->fatal = RD_KAFKA_RESP_ERR_NO_ERROR;
-    self->in_flight = 0;
-    self->probes = 0;
-    self->pinging = false;
-    self->connected = false;
-    return start(self, err);
+    drop(self);
+    return self->opts->transactional || start(self, err);
+}
+
+static bool kafka_claim(struct sink *sink, const struct sink_identity *identity, struct err *err)
+{
+    return transaction_claim(of(sink), identity, err);
+}
+
+static struct bytes kafka_position(const struct sink *sink)
+{
+    return of_const(sink)->txn.position;
+}
+
+static enum sink_result kafka_save(struct sink *sink, struct bytes position, struct err *err)
+{
+    return transaction_save(of(sink), position, err);
 }
 
 static const char *kafka_topic_name(const struct sink *sink, uint32_t topic)
@@ -317,6 +394,9 @@ static void kafka_state(const struct sink *sink, struct sink_state *ret_state)
                                      .topics = topics_known(&self->topics),
                                      .pending = self->in_flight,
                                      .library = kafka_library_version()};
+    if (transaction_detail(self, ret_state->detail, sizeof(ret_state->detail))) {
+        return;
+    }
     bool topic = self->connected && self->topic_detail[0] != '\0';
     snprintf(ret_state->detail, sizeof(ret_state->detail), "%s",
              topic ? self->topic_detail : self->detail);
@@ -337,6 +417,9 @@ const struct sink_ops sink_kafka_ops = {
     .collect = kafka_collect,
     .tick = kafka_tick,
     .reset = kafka_reset,
+    .claim = kafka_claim,
+    .position = kafka_position,
+    .save = kafka_save,
     .topic_name = kafka_topic_name,
     .state = kafka_state,
     .value_max = kafka_value_max,

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * producer: the state of the Kafka sink, shared by its four files: producer.c (life, table of
+ * producer: the state of the Kafka sink, shared by its files: producer.c (life, table of
  * operations), produce.c (a record to librdkafka), report.c (events from librdkafka), asking.c
- * (questions about topics and the cluster). librdkafka's threads only ever write to event_fd.
+ * (questions about topics and the cluster), transaction.c (claim, save, commit). librdkafka's
+ * threads and the worker only ever write to event_fd.
  */
 #pragma once
 
 #include <librdkafka/rdkafka.h>
 
 #include "topics.h"
+#include "transaction.h"
 #include "walferry/sink/sink.h"
 
 /* No topic has it: a message to this partition never leaves the process, and how librdkafka
@@ -18,11 +20,12 @@
 struct producer {
     struct sink sink;
     const struct sink_opts *opts;
-    rd_kafka_t *rk;          /* NULL after a reset that failed */
+    rd_kafka_t *rk; /* NULL after a reset that failed, or a transactional one before a claim */
     rd_kafka_queue_t *queue; /* delivery reports, errors, logs, answers of the admin API */
     rd_kafka_event_t *event; /* the one that collect() stopped in, NULL */
     int event_fd;
     struct topics topics;
+    struct transaction txn;
     size_t message_max; /* message.max.bytes */
     uint64_t in_flight;
     rd_kafka_resp_err_t fatal; /* cause, 0 */
@@ -40,6 +43,13 @@ void producer_topic_detail(struct producer *self, uint32_t topic, const char *wh
                            const char *reason);
 /* A broker answered. */
 void producer_connected(struct producer *self);
+/* Make the descriptor readable: there is more, or a record that was held can go now. */
+void producer_wake(const struct producer *self);
+/* Give up all that belongs to librdkafka's producer, and the producer itself, to the caller; NULL
+ * when there is none. */
+rd_kafka_t *producer_release(struct producer *self);
+/* A new producer in place of the old one, nothing in flight. */
+MUST_USE bool producer_renew(struct producer *self, struct err *err);
 bool producer_fatal_error(const struct producer *self, struct err *err);
 
 /* produce.c */

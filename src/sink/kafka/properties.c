@@ -16,12 +16,17 @@
 #define ORDERED        "a repeated request could overtake another: order per key would break"
 #define CALLBACK       "it is for programs that link librdkafka, not for a configuration file"
 #define CONSUMER       "it is a consumer's property, and walferry only produces"
+#define TRANSACTIONS   "transactions belong to `delivery: {guarantee: exactly_once}`"
+#define HINT_GUARANTEE "remove the line and set delivery.guarantee"
 #define HINT_REMOVE    "remove the line: walferry sets what it needs"
 #define HINT_ALL       "write `acks: all`, or remove the line: all is walferry's default"
 #define HINT_FOREVER   "write 0 (never give up), or remove the line: 0 is walferry's default"
 #define HINT_RETRIES   "remove the line: walferry repeats without end; pace it by retry.backoff.ms"
 #define HINT_IN_FLIGHT "use 1 to 5"
 #define HINT_TOPICS    "use sink.topics.create, sink.topics.max and sink.topics.wait"
+
+#define TRANSACTION_TIMEOUT "transaction.timeout.ms"
+#define SOCKET_TIMEOUT      "socket.timeout.ms"
 
 const struct refusal refusals[] = {
     {"acks", "all|-1", ACKNOWLEDGED, HINT_ALL},
@@ -45,10 +50,8 @@ const struct refusal refusals[] = {
      HINT_REMOVE},
     {"delivery.report.only.error", "false|f|0", "walferry would not learn what was delivered",
      HINT_REMOVE},
-    {"transactional.id", NULL, "transactions belong to `delivery: {guarantee: exactly_once}`",
-     "remove the line and set delivery.guarantee"},
-    {"transaction.timeout.ms", NULL, "transactions belong to `delivery: {guarantee: exactly_once}`",
-     "remove the line and set delivery.guarantee"},
+    {"transactional.id", NULL, TRANSACTIONS, HINT_GUARANTEE},
+    {TRANSACTION_TIMEOUT, NULL, TRANSACTIONS, HINT_GUARANTEE},
     {"plugin.library.paths", NULL, "foreign code could change or drop records", HINT_REMOVE},
     {"test.*", NULL, "it replaces the cluster by one in memory, which forgets what it acknowledged",
      "for a trial without Kafka run `walferry demo`"},
@@ -120,8 +123,11 @@ static bool accepted(const char *list, const char *value)
     return false;
 }
 
-static bool refuse(const struct property *property, struct err *err)
+static bool refuse(const struct sink_opts *opts, const struct property *property, struct err *err)
 {
+    if (opts->transactional && strcmp(property->name, TRANSACTION_TIMEOUT) == 0) {
+        return true;
+    }
     for (size_t i = 0; i < refusal_count; i++) {
         const struct refusal *refusal = &refusals[i];
         if (fnmatch(refusal->name, property->name, 0) != 0 ||
@@ -249,7 +255,7 @@ static bool set_properties(const struct sink_opts *opts, rd_kafka_conf_t *conf, 
     for (size_t i = 0; i < opts->property_count; i++) {
         const struct property *property = &opts->properties[i];
         *ret_index = i;
-        if (!refuse(property, err) ||
+        if (!refuse(opts, property, err) ||
             !refuse_small(property, "queue.buffering.max.messages", least_messages(opts), err) ||
             !refuse_small(property, "queue.buffering.max.kbytes", least_kbytes(opts), err) ||
             !set(conf, property, err)) {
@@ -265,12 +271,49 @@ static bool set_properties(const struct sink_opts *opts, rd_kafka_conf_t *conf, 
     return true;
 }
 
+uint64_t properties_number(const rd_kafka_conf_t *conf, const char *name)
+{
+    char text[32];
+    size_t size = sizeof(text);
+    rd_kafka_conf_res_t result = rd_kafka_conf_get(conf, name, text, &size);
+    ASSERT(result == RD_KAFKA_CONF_OK);
+    return strtoull(text, NULL, 10);
+}
+
+/* librdkafka holds a message no longer than the broker holds its transaction: one that is given up
+ * dooms the transaction, and the relay sends all of it again. */
+static bool set_transactional(const struct sink_opts *opts, rd_kafka_conf_t *conf,
+                              size_t *ret_index, struct err *err)
+{
+    if (!opts->transactional) {
+        return true;
+    }
+    uint64_t timeout_ms = properties_number(conf, TRANSACTION_TIMEOUT);
+    char text[32];
+    snprintf(text, sizeof(text), "%llu", (unsigned long long)timeout_ms);
+    set_default(conf, "message.timeout.ms", text);
+    for (size_t i = 0; i < opts->property_count; i++) {
+        if (strcmp(opts->properties[i].name, SOCKET_TIMEOUT) == 0 &&
+            properties_number(conf, SOCKET_TIMEOUT) > timeout_ms) {
+            *ret_index = i;
+            err_set(err, ERR_KAFKA_CONFIG,
+                    SOCKET_TIMEOUT "=%s is refused: above " TRANSACTION_TIMEOUT "=%llu, no request "
+                                   "could be repeated in time",
+                    opts->properties[i].value, (unsigned long long)timeout_ms);
+            return err_hint(err, "remove the line, or write at most %llu",
+                            (unsigned long long)timeout_ms);
+        }
+    }
+    return true;
+}
+
 bool properties_producer(const struct sink_opts *opts, rd_kafka_conf_t **ret_conf,
                          size_t *ret_index, struct err *err)
 {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     set_defaults(opts, conf);
-    if (!set_properties(opts, conf, ret_index, err)) {
+    if (!set_properties(opts, conf, ret_index, err) ||
+        !set_transactional(opts, conf, ret_index, err)) {
         rd_kafka_conf_destroy(conf);
         return false;
     }
@@ -306,7 +349,36 @@ static const char *const connection[] = {
     "debug",
 };
 
-bool properties_consumer(const struct sink_opts *opts, rd_kafka_conf_t **ret_conf, struct err *err)
+/* librdkafka's log has nowhere to go: what matters comes back as a result. */
+static void quiet(const rd_kafka_t *rk, int level, const char *facility, const char *text)
+{
+    (void)rk;
+    (void)level;
+    (void)facility;
+    (void)text;
+}
+
+static void ignore_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
+{
+    (void)rk;
+    (void)code;
+    (void)reason;
+    (void)opaque;
+}
+
+static const char *const reader_settings[][2] = {
+    {"group.id", "walferry-reader"}, /* required by the interface; never joined */
+    {"enable.auto.commit", "false"},
+    {"enable.auto.offset.store", "false"},
+    {"auto.offset.reset", "error"},
+    {"enable.partition.eof", "true"},
+    {"fetch.wait.max.ms", "100"},
+    {"queued.max.messages.kbytes", "8192"},
+    {"log_level", "0"},
+};
+
+bool properties_reader(const struct sink_opts *opts, const char *isolation,
+                       rd_kafka_conf_t **ret_conf, struct err *err)
 {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     for (size_t i = 0; i < opts->property_count; i++) {
@@ -319,6 +391,18 @@ bool properties_consumer(const struct sink_opts *opts, rd_kafka_conf_t **ret_con
             return false;
         }
     }
+    for (size_t i = 0; i < ARRAY_LEN(reader_settings); i++) {
+        set_default(conf, reader_settings[i][0], reader_settings[i][1]);
+    }
+    set_default(conf, "isolation.level", isolation);
+    /* The cluster in a box makes topics for whoever asks, and answers an empty fetch when its time
+     * is over, whatever comes. */
+    set_default(conf, "allow.auto.create.topics", opts->mock ? "true" : "false");
+    if (opts->mock) {
+        set_default(conf, "fetch.wait.max.ms", "5");
+    }
+    rd_kafka_conf_set_log_cb(conf, quiet);
+    rd_kafka_conf_set_error_cb(conf, ignore_error);
     *ret_conf = conf;
     return true;
 }

@@ -10,12 +10,16 @@
 #include "walferry/sink/sink.h"
 
 /* The producer's configuration, the caller's to destroy. `*ret_index` is the property at fault,
- * opts->property_count when it is none of them. */
+ * opts->property_count when it is none of them. What makes it a transactional one, its
+ * transactional.id, is the caller's to add. */
 MUST_USE bool properties_producer(const struct sink_opts *opts, rd_kafka_conf_t **ret_conf,
                                   size_t *ret_index, struct err *err);
-/* Connection settings of the properties, for consumers. */
-MUST_USE bool properties_consumer(const struct sink_opts *opts, rd_kafka_conf_t **ret_conf,
-                                  struct err *err);
+/* A consumer that reads by manual assignment, quietly: connection settings of the properties, no
+ * group, no commits. `isolation` is the value of isolation.level. */
+MUST_USE bool properties_reader(const struct sink_opts *opts, const char *isolation,
+                                rd_kafka_conf_t **ret_conf, struct err *err);
+/* The value of a property that is a number. */
+uint64_t properties_number(const rd_kafka_conf_t *conf, const char *name);
 /* Copy `text` as one line of printable ASCII. */
 void properties_printable(const char *text, char *out, size_t size);
 

@@ -14,7 +14,8 @@
 static struct sink_report report_of(struct producer *self, const rd_kafka_message_t *message)
 {
     rd_kafka_resp_err_t code = message->err;
-    struct outcome outcome = outcome_of(code);
+    struct outcome outcome =
+        self->opts->transactional ? outcome_in_transaction(code) : outcome_of(code);
     if (outcome.outcome != SINK_DELIVERED) {
         self->fatal = rd_kafka_fatal_error(self->rk, NULL, 0);
         /* What a broken producer gives back bears codes of the aftermath; the cause decides. */
@@ -50,14 +51,6 @@ static void note(struct producer *self, const rd_kafka_message_t *message)
     }
 }
 
-/* Make the descriptor readable: there is more, or a record that was held can go now. */
-static void wake(const struct producer *self)
-{
-    const uint64_t one = 1;
-    ssize_t written = write(self->event_fd, &one, sizeof(one));
-    (void)written; /* a full counter is readable as well */
-}
-
 static void probe_answered(struct producer *self, const rd_kafka_message_t *message)
 {
     ASSERT(self->probes > 0);
@@ -69,7 +62,7 @@ static void probe_answered(struct producer *self, const rd_kafka_message_t *mess
     }
     if (topic != NAMES_NONE) {
         asking_probed(self, topic, message->err, clock_mono_ns());
-        wake(self);
+        producer_wake(self);
     }
 }
 
@@ -88,8 +81,9 @@ static size_t take_reports(struct producer *self, struct sink_report *reports, s
             probe_answered(self, message);
             continue;
         }
-        reports[n++] = report_of(self, message);
+        reports[n] = report_of(self, message);
         note(self, message);
+        n += transaction_keeps(self, &reports[n]) ? 0 : 1;
     }
     return n;
 }
@@ -98,6 +92,7 @@ static void on_error(struct producer *self, rd_kafka_event_t *event)
 {
     rd_kafka_resp_err_t code = rd_kafka_event_error(event);
     self->retries++;
+    transaction_disturbed(self);
     if (code == RD_KAFKA_RESP_ERR__FATAL) {
         self->fatal = rd_kafka_fatal_error(self->rk, NULL, 0);
         producer_detail(self, "the producer is unusable", outcome_name(self->fatal));
@@ -134,7 +129,7 @@ static void on_event(struct producer *self, rd_kafka_event_t *event)
         break;
     case RD_KAFKA_EVENT_CREATETOPICS_RESULT:
         asking_created(self, event, clock_mono_ns());
-        wake(self);
+        producer_wake(self);
         break;
     case RD_KAFKA_EVENT_LISTCONSUMERGROUPS_RESULT:
         asking_pinged(self, event);
@@ -152,11 +147,11 @@ size_t report_collect(struct producer *self, struct sink_report *reports, size_t
     size_t n = 0;
     unsigned events = 0;
     while (n < max && events++ < EVENTS_MAX) {
-        if (self->event == NULL) {
+        if (self->event == NULL && self->queue != NULL) {
             self->event = rd_kafka_queue_poll(self->queue, 0);
         }
         if (self->event == NULL) {
-            return n;
+            return n + transaction_collect(self, reports + n, max - n);
         }
         if (rd_kafka_event_type(self->event) == RD_KAFKA_EVENT_DR) {
             n += take_reports(self, reports + n, max - n);
@@ -167,6 +162,6 @@ size_t report_collect(struct producer *self, struct sink_report *reports, size_t
         self->event = NULL;
     }
     /* librdkafka signals only when its queue was empty: keep the descriptor readable ourselves. */
-    wake(self);
+    producer_wake(self);
     return n;
 }

@@ -1,0 +1,481 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "transaction.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "claim.h"
+#include "commit.h"
+#include "producer.h"
+#include "properties.h"
+#include "walferry/base/assert.h"
+#include "walferry/base/clock.h"
+#include "walferry/base/failpoint.h"
+#include "walferry/base/log.h"
+
+/* See claim.h. */
+#define PARTITION 0
+#define CLOSE_MS  5000
+/* On top of transaction.timeout.ms, which bounds every call to librdkafka. */
+#define HUNG_MS 30000
+
+bool transaction_init(struct producer *self, const rd_kafka_conf_t *conf, struct err *err)
+{
+    struct transaction *txn = &self->txn;
+    if (self->opts->transactional && self->opts->position_topic == NULL) {
+        return err_set(err, ERR_INTERNAL, "a transactional sink without a topic of positions");
+    }
+    txn->timeout_ms = properties_number(conf, "transaction.timeout.ms");
+    uint64_t socket_ms = properties_number(conf, "socket.timeout.ms");
+    uint64_t least_ms = socket_ms < txn->timeout_ms ? socket_ms : txn->timeout_ms;
+    txn->patience_ns = least_ms * NS_PER_MS / 2;
+    txn->hung_ns = (txn->timeout_ms + HUNG_MS) * NS_PER_MS;
+    return true;
+}
+
+static void notice(struct producer *self, enum sink_report_kind kind, const struct verdict *verdict)
+{
+    struct transaction *txn = &self->txn;
+    txn->notice = (struct sink_report){
+        .kind = kind, .outcome = verdict->outcome, .code = verdict->code, .error = verdict->error};
+    txn->noticed = true;
+    snprintf(txn->hint, sizeof(txn->hint), "%s", verdict->hint);
+}
+
+/* --- the end of a producer --- */
+
+/* The thread destroys it, after what it does now: no old call may reach the broker after a new
+ * producer was initialised, it would fence that one. */
+static void end_producer(struct producer *self, bool abort)
+{
+    rd_kafka_t *producer = producer_release(self);
+    if (producer == NULL) {
+        return;
+    }
+    struct task *task = task_new(TASK_END, producer, 0);
+    if (task == NULL) {
+        producer_destroy(producer);
+        return;
+    }
+    task->abort = abort;
+    worker_add(self->txn.worker, &task->job);
+}
+
+static void forget(struct transaction *txn)
+{
+    txn->count = 0;
+    txn->reported = 0;
+    txn->doomed = false;
+    txn->refused = false;
+    txn->saving = false;
+    txn->doubt = false;
+    txn->noticed = false;
+}
+
+void transaction_drop(struct producer *self)
+{
+    struct transaction *txn = &self->txn;
+    txn->generation++;
+    txn->phase = TRANSACTION_NONE;
+    forget(txn);
+    if (txn->worker != NULL) {
+        worker_cancel(txn->worker);
+        end_producer(self, false);
+    }
+}
+
+void transaction_forget(struct producer *self)
+{
+    struct transaction *txn = &self->txn;
+    txn->saving = false;
+    txn->noticed = txn->noticed && txn->notice.kind == REPORT_CLAIMED;
+}
+
+void transaction_close(struct producer *self)
+{
+    struct transaction *txn = &self->txn;
+    if (self->opts->transactional && txn->worker != NULL) {
+        bool open = txn->phase == TRANSACTION_OPEN || txn->phase == TRANSACTION_FLUSHING ||
+                    txn->phase == TRANSACTION_COMMITTING;
+        worker_cancel(txn->worker);
+        end_producer(self, open && (txn->count > 0 || txn->saving));
+    }
+    if (!worker_free(txn->worker, CLOSE_MS)) {
+        log_debug("a call to librdkafka does not return, its thread is left behind",
+                  F_STR("topic", self->opts->position_topic));
+    }
+    txn->worker = NULL;
+    free((void *)(uintptr_t)txn->position.ptr);
+}
+
+/* --- claim --- */
+
+static void name(struct transaction *txn, const struct sink_identity *identity)
+{
+    snprintf(txn->key, sizeof(txn->key), "%s/%" PRIu64 "/%s", identity->pipeline,
+             identity->system_id, identity->slot);
+    snprintf(txn->id, sizeof(txn->id), "walferry-%s-%" PRIu64 "-%s", identity->pipeline,
+             identity->system_id, identity->slot);
+}
+
+bool transaction_claim(struct producer *self, const struct sink_identity *identity, struct err *err)
+{
+    struct transaction *txn = &self->txn;
+    ASSERT(self->opts->position_topic != NULL);
+    if (txn->worker == NULL && !worker_new(self->event_fd, &txn->worker, err)) {
+        return false;
+    }
+    worker_cancel(txn->worker);
+    txn->generation++;
+    txn->phase = TRANSACTION_NONE;
+    txn->noticed = false;
+    txn->hint[0] = '\0';
+    name(txn, identity);
+    if (self->opts->transactional && !producer_renew(self, err)) {
+        return false;
+    }
+    struct claim *claim;
+    if (!claim_new(self->opts, txn->key, &claim, err)) {
+        return false;
+    }
+    claim->generation = txn->generation;
+    claim->producer = self->opts->transactional ? self->rk : NULL;
+    snprintf(claim->id, sizeof(claim->id), "%s", txn->id);
+    worker_add(txn->worker, &claim->job);
+    txn->phase = TRANSACTION_CLAIMING;
+    return true;
+}
+
+static void claimed(struct producer *self, struct claim *claim)
+{
+    struct transaction *txn = &self->txn;
+    if (claim->generation != txn->generation) {
+        return;
+    }
+    ASSERT(txn->phase == TRANSACTION_CLAIMING);
+    if (claim->verdict.outcome == SINK_DELIVERED) {
+        free((void *)(uintptr_t)txn->position.ptr);
+        txn->position = claim->position;
+        claim->position = BYTES_ABSENT;
+        txn->phase = TRANSACTION_OPEN;
+        producer_connected(self);
+        if (claim->policy_unknown) {
+            log_debug("the cleanup.policy of the topic of positions may not be read",
+                      F_STR("topic", claim->topic));
+        }
+    } else if (self->opts->transactional) {
+        transaction_drop(self);
+    } else {
+        txn->phase = TRANSACTION_NONE;
+    }
+    notice(self, REPORT_CLAIMED, &claim->verdict);
+}
+
+/* --- records and the position --- */
+
+bool transaction_takes(const struct producer *self)
+{
+    return !self->opts->transactional || self->txn.phase == TRANSACTION_OPEN;
+}
+
+void transaction_taken(struct producer *self, uint64_t tag)
+{
+    struct transaction *txn = &self->txn;
+    if (!self->opts->transactional) {
+        return;
+    }
+    txn->first = txn->count == 0 ? tag : txn->first;
+    ASSERT(tag == txn->first + txn->count);
+    txn->count++;
+}
+
+static void position_reported(struct producer *self, const struct sink_report *report)
+{
+    struct transaction *txn = &self->txn;
+    struct verdict verdict = {report->outcome, report->code, report->error, ""};
+    ASSERT(txn->saving);
+    if (report->outcome == SINK_DELIVERED && self->opts->transactional) {
+        return;
+    }
+    if (report->outcome == SINK_DELIVERED && FAILPOINT(POSITION_SAVED)) {
+        verdict = (struct verdict){SINK_RETRY, ERR_KAFKA_DELIVERY, "failpoint", ""};
+    }
+    txn->doomed = self->opts->transactional;
+    txn->saving = false;
+    notice(self, REPORT_SAVED, &verdict);
+}
+
+bool transaction_keeps(struct producer *self, const struct sink_report *report)
+{
+    struct transaction *txn = &self->txn;
+    if (report->code == ERR_KAFKA_FENCED) {
+        snprintf(txn->hint, sizeof(txn->hint), "%s", OUTCOME_FENCED);
+    }
+    if (report->tag == POSITION_TAG) {
+        position_reported(self, report);
+        return true;
+    }
+    if (!self->opts->transactional || report->outcome == SINK_DELIVERED) {
+        return self->opts->transactional;
+    }
+    txn->doomed = true;
+    txn->refused = true;
+    return false;
+}
+
+void transaction_disturbed(struct producer *self)
+{
+    self->txn.disturbed = true;
+}
+
+/* --- save --- */
+
+static void *mutable(struct bytes b)
+{
+    return (void *)(uintptr_t)b.ptr;
+}
+
+static rd_kafka_resp_err_t send_position(struct producer *self, struct bytes position)
+{
+    struct transaction *txn = &self->txn;
+    bool transactional = self->opts->transactional;
+    if ((transactional && FAILPOINT(TXN_CKPT_RECORD)) ||
+        (!transactional && FAILPOINT(POSITION_SAVE))) {
+        return RD_KAFKA_RESP_ERR__FAIL;
+    }
+    if (txn->topic == NULL) {
+        txn->topic = rd_kafka_topic_new(self->rk, self->opts->position_topic, NULL);
+    }
+    if (txn->topic == NULL) {
+        return rd_kafka_last_error();
+    }
+    struct bytes key = bytes_str(txn->key);
+    return rd_kafka_producev(self->rk, RD_KAFKA_VTYPE_RKT, txn->topic, RD_KAFKA_VTYPE_PARTITION,
+                             PARTITION, RD_KAFKA_VTYPE_MSGFLAGS, RD_KAFKA_MSG_F_COPY,
+                             RD_KAFKA_VTYPE_VALUE, mutable(position), position.len,
+                             RD_KAFKA_VTYPE_KEY, mutable(key), key.len, RD_KAFKA_VTYPE_OPAQUE,
+                             (void *)(uintptr_t)POSITION_TAG, RD_KAFKA_VTYPE_END);
+}
+
+static enum sink_result not_sent(struct producer *self, rd_kafka_resp_err_t code, struct err *err)
+{
+    if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL) {
+        return SINK_BUSY;
+    }
+    if (code == RD_KAFKA_RESP_ERR__FATAL) {
+        self->fatal = rd_kafka_fatal_error(self->rk, NULL, 0);
+        producer_fatal_error(self, err);
+        return SINK_FAIL;
+    }
+    err_set(err, outcome_of(code).err, "librdkafka does not take a position for topic \"%s\": %s",
+            self->opts->position_topic, outcome_name(code));
+    err_hint(err, "the producer is replaced, and what is not acknowledged is sent again");
+    return SINK_FAIL;
+}
+
+static enum sink_result doomed(const struct producer *self, struct err *err)
+{
+    if (self->fatal != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        producer_fatal_error(self, err);
+        return SINK_FAIL;
+    }
+    err_set(err, ERR_KAFKA_DELIVERY, "a record of the transaction was refused");
+    err_hint(err, "the producer is replaced, and the transaction is sent again");
+    return SINK_FAIL;
+}
+
+enum sink_result transaction_save(struct producer *self, struct bytes position, struct err *err)
+{
+    struct transaction *txn = &self->txn;
+    if (txn->phase != TRANSACTION_OPEN || txn->saving || txn->noticed || self->rk == NULL) {
+        return SINK_BUSY;
+    }
+    if (txn->doomed || self->fatal != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return doomed(self, err);
+    }
+    struct task *task = task_new(TASK_FLUSH, self->rk, txn->generation);
+    if (task == NULL) {
+        err_set(err, ERR_MEMORY, "no memory to save the position");
+        return SINK_FAIL;
+    }
+    rd_kafka_resp_err_t code = send_position(self, position);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR || !self->opts->transactional) {
+        task->job.free(&task->job);
+    } else {
+        worker_add(txn->worker, &task->job);
+        txn->phase = TRANSACTION_FLUSHING;
+    }
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return not_sent(self, code, err);
+    }
+    txn->saving = true;
+    self->in_flight++;
+    return SINK_TAKEN;
+}
+
+static void save_failed(struct producer *self, const struct verdict *verdict)
+{
+    self->txn.doomed = true;
+    notice(self, REPORT_SAVED, verdict);
+}
+
+static void flushed(struct producer *self, const struct task *task)
+{
+    struct transaction *txn = &self->txn;
+    if (txn->doomed) {
+        return;
+    }
+    struct task *commit = task_new(TASK_COMMIT, self->rk, txn->generation);
+    if (task->code != RD_KAFKA_RESP_ERR_NO_ERROR || commit == NULL) {
+        free(commit);
+        const struct verdict verdict = {SINK_RETRY, ERR_KAFKA_DELIVERY, "not flushed", ""};
+        save_failed(self, &verdict);
+        return;
+    }
+    ASSERT(txn->phase == TRANSACTION_FLUSHING && self->in_flight == 0);
+    commit->timeout_ms = (int)txn->timeout_ms;
+    snprintf(commit->id, sizeof(commit->id), "%s", txn->id);
+    txn->disturbed = false;
+    txn->phase = TRANSACTION_COMMITTING;
+    worker_add(txn->worker, &commit->job);
+}
+
+static void committed(struct producer *self, const struct task *task)
+{
+    struct transaction *txn = &self->txn;
+    if (task->verdict.outcome != SINK_DELIVERED) {
+        discard(task->verdict.code == ERR_KAFKA_FENCED && FAILPOINT(FENCE_DETECT));
+        save_failed(self, &task->verdict);
+        return;
+    }
+    ASSERT(txn->phase == TRANSACTION_COMMITTING);
+    txn->phase = TRANSACTION_COMMITTED;
+    txn->doubt = txn->disturbed || !task->begun || task->took_ns > txn->patience_ns;
+}
+
+static void asked(struct producer *self, const struct task *task)
+{
+    uint32_t topic = names_find(&self->topics.names, bytes_str(task->topic));
+    if ((int)task->code >= 0) {
+        producer_connected(self);
+    }
+    /* The place may be another topic's by now. */
+    if (topic != NAMES_NONE) {
+        bool there = task->code == RD_KAFKA_RESP_ERR_NO_ERROR;
+        asking_probed(self, topic, there ? RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION : task->code,
+                      clock_mono_ns());
+        producer_wake(self);
+    }
+}
+
+void transaction_ask(struct producer *self, uint32_t topic)
+{
+    struct task *task =
+        worker_idle(self->txn.worker) ? task_new(TASK_ASK, self->rk, self->txn.generation) : NULL;
+    if (task != NULL) {
+        snprintf(task->topic, sizeof(task->topic), "%s", names_text(&self->topics.names, topic));
+        worker_add(self->txn.worker, &task->job);
+    }
+}
+
+/* --- what the jobs brought --- */
+
+static void task_ended(struct producer *self, const struct task *task)
+{
+    if (task->generation != self->txn.generation) {
+        return;
+    }
+    switch (task->kind) {
+    case TASK_FLUSH:
+        flushed(self, task);
+        break;
+    case TASK_COMMIT:
+        committed(self, task);
+        break;
+    case TASK_ASK:
+        asked(self, task);
+        break;
+    case TASK_END:
+        break;
+    }
+}
+
+static void job_ended(struct producer *self, struct job *job)
+{
+    if (claim_is(job)) {
+        claimed(self, (struct claim *)job);
+    } else {
+        task_ended(self, (const struct task *)job);
+    }
+    job->free(job);
+}
+
+/* All of the transaction, then its position. */
+static size_t report_committed(struct transaction *txn, struct sink_report *reports, size_t max)
+{
+    size_t n = 0;
+    while (n < max && txn->reported < txn->count) {
+        reports[n++] = (struct sink_report){
+            .kind = REPORT_RECORD, .tag = txn->first + txn->reported++, .outcome = SINK_DELIVERED};
+    }
+    if (n < max) {
+        reports[n++] = (struct sink_report){.kind = REPORT_SAVED, .outcome = SINK_DELIVERED};
+        txn->phase = txn->doubt ? TRANSACTION_IN_DOUBT : TRANSACTION_OPEN;
+        forget(txn);
+    }
+    return n;
+}
+
+size_t transaction_collect(struct producer *self, struct sink_report *reports, size_t max)
+{
+    struct transaction *txn = &self->txn;
+    struct job *job;
+    size_t n = 0;
+    while (txn->worker != NULL && (job = worker_take(txn->worker)) != NULL) {
+        job_ended(self, job);
+    }
+    if (txn->phase == TRANSACTION_COMMITTED) {
+        n = report_committed(txn, reports, max);
+    }
+    /* Who was told that a record is lost knows that the save is. */
+    txn->noticed = txn->noticed && !(txn->refused && txn->notice.kind == REPORT_SAVED);
+    if (txn->noticed && n < max) {
+        reports[n++] = txn->notice;
+        txn->noticed = false;
+    }
+    if (n == max) {
+        producer_wake(self);
+    }
+    return n;
+}
+
+bool transaction_tick(struct producer *self, uint64_t now_ns, struct err *err)
+{
+    struct transaction *txn = &self->txn;
+    uint64_t alive_ns = txn->worker == NULL ? 0 : worker_alive_ns(txn->worker);
+    if (alive_ns != 0 && now_ns > alive_ns && now_ns - alive_ns > txn->hung_ns) {
+        err_set(err, ERR_KAFKA_HUNG, "a call to librdkafka has not returned for %llu s",
+                (unsigned long long)((now_ns - alive_ns) / NS_PER_S));
+        return err_hint(err, "start walferry again: whatever the call has done or not, nothing is "
+                             "lost or published twice");
+    }
+    if (txn->phase == TRANSACTION_IN_DOUBT) {
+        err_set(err, ERR_KAFKA_DOUBT, "a commit succeeded, but its request may have been repeated");
+        return err_hint(err, "the producer is replaced, so that the broker refuses what may still "
+                             "be under way; nothing has to be done");
+    }
+    return true;
+}
+
+bool transaction_detail(const struct producer *self, char *out, size_t size)
+{
+    const struct transaction *txn = &self->txn;
+    out[0] = '\0';
+    if (txn->hint[0] != '\0') {
+        snprintf(out, size, "%s", txn->hint);
+    } else if (txn->worker != NULL && (self->connected || self->detail[0] == '\0')) {
+        worker_told(txn->worker, out, size);
+    }
+    return out[0] != '\0';
+}
