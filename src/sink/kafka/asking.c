@@ -9,6 +9,7 @@
 #include "producer.h"
 #include "walferry/base/assert.h"
 #include "walferry/base/clock.h"
+#include "walferry/base/failpoint.h"
 
 #define PROBES_MAX        1024
 #define PING_INTERVAL_NS  NS_PER_S
@@ -103,8 +104,10 @@ void asking_create(struct producer *self, uint32_t topic, uint64_t now_ns)
     char reason[256] = "";
     const char *name = names_text(&self->topics.names, topic);
     rd_kafka_NewTopic_t *request =
-        rd_kafka_NewTopic_new(name, self->opts->topics_partitions, self->opts->topics_replication,
-                              reason, sizeof(reason));
+        FAILPOINT(TOPIC_CREATE)
+            ? NULL
+            : rd_kafka_NewTopic_new(name, self->opts->topics_partitions,
+                                    self->opts->topics_replication, reason, sizeof(reason));
     if (request == NULL) {
         producer_topic_detail(self, topic, "cannot be created", reason);
         topics_create_failed(&self->topics, topic, now_ns);

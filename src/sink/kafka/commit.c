@@ -120,9 +120,10 @@ static void abort_transaction(rd_kafka_t *producer)
 
 void producer_destroy(rd_kafka_t *producer)
 {
-    discard(FAILPOINT(PRODUCER_DESTROY));
+    discard(FAILPOINT(SINK_PURGE));
     rd_kafka_purge(producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT |
                                  RD_KAFKA_PURGE_F_NON_BLOCKING);
+    discard(FAILPOINT(PRODUCER_DESTROY));
     rd_kafka_destroy_flags(producer, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
 }
 

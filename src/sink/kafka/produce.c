@@ -3,6 +3,7 @@
 #include "producer.h"
 #include "walferry/base/assert.h"
 #include "walferry/base/clock.h"
+#include "walferry/base/failpoint.h"
 
 /* librdkafka copies at once what it is given; its interface only lacks the const. */
 static void *mutable(struct bytes b)
@@ -34,6 +35,12 @@ static rd_kafka_resp_err_t enqueue(struct producer *self, rd_kafka_topic_t *topi
                                    const struct record *record, uint64_t tag)
 {
     const struct placement *placement = &record->placement;
+    if (FAILPOINT(PRODUCE_ENQUEUE)) {
+        return RD_KAFKA_RESP_ERR__FAIL;
+    }
+    if (FAILPOINT(PRODUCE_QUEUE_FULL)) {
+        return RD_KAFKA_RESP_ERR__QUEUE_FULL;
+    }
     int32_t partition = placement->partition < 0 ? RD_KAFKA_PARTITION_UA : placement->partition;
     rd_kafka_headers_t *headers = headers_of(record);
     /* The typed macros around these are no standard C. */
@@ -130,6 +137,7 @@ enum sink_result produce(struct producer *self, uint32_t topic, const struct rec
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
         return refused(self, topic, record, code, err);
     }
+    discard(FAILPOINT(PRODUCE_QUEUED));
     self->topics.items[topic].taken = true;
     self->topic_detail[0] = '\0';
     self->in_flight++;

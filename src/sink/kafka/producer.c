@@ -70,12 +70,14 @@ void producer_wake(const struct producer *self)
 bool producer_fatal_error(const struct producer *self, struct err *err)
 {
     struct outcome outcome = outcome_of_fatal(self->fatal);
+    struct verdict verdict;
+    verdict_set(&verdict, outcome, NULL, self->opts->transactional ? self->txn.id : NULL);
     err_set(err, outcome.err, "the producer is unusable: %s", outcome_name(self->fatal));
+    if (verdict.hint[0] != '\0') {
+        return err_hint(err, "%s", verdict.hint);
+    }
     switch (outcome.outcome) {
     case SINK_HALT:
-        if (outcome.err == ERR_KAFKA_FENCED) {
-            return err_hint(err, "%s", OUTCOME_FENCED);
-        }
         return err_hint(err, "compare the broker's version with what sink.kafka asks for");
     case SINK_BLOCKED:
         return err_hint(err, "grant walferry's Kafka user IdempotentWrite on the cluster and Write "
@@ -109,14 +111,13 @@ static bool start(struct producer *self, struct err *err)
         set_transactional_id(self, conf);
     }
     char reason[512] = "";
-    self->rk = FAILPOINT(PRODUCER_CREATE)
-                   ? NULL
-                   : rd_kafka_new(RD_KAFKA_PRODUCER, conf, reason, sizeof(reason));
+    bool system = FAILPOINT(PRODUCER_CREATE);
+    self->rk = system ? NULL : rd_kafka_new(RD_KAFKA_PRODUCER, conf, reason, sizeof(reason));
     if (self->rk == NULL) {
         rd_kafka_conf_destroy(conf);
         char line[512];
         properties_printable(reason, line, sizeof(line));
-        bool system = rd_kafka_last_error() == RD_KAFKA_RESP_ERR__CRIT_SYS_RESOURCE;
+        system = system || rd_kafka_last_error() == RD_KAFKA_RESP_ERR__CRIT_SYS_RESOURCE;
         err_set(err, system ? ERR_OS : ERR_KAFKA_CONFIG, "librdkafka does not start: %s", line);
         return err_hint(err, system ? "look at the limits of threads and files: ulimit -u -n"
                                     : "mend the properties under sink.kafka");
@@ -169,7 +170,7 @@ static void stop(struct producer *self)
     }
 }
 
-static void drop(struct producer *self)
+void producer_drop(struct producer *self)
 {
     stop(self);
     topics_forget(&self->topics);
@@ -182,7 +183,7 @@ static void drop(struct producer *self)
 
 bool producer_renew(struct producer *self, struct err *err)
 {
-    drop(self);
+    producer_drop(self);
     return start(self, err);
 }
 
@@ -280,6 +281,18 @@ static void tell_waiting(struct producer *self, uint32_t topic)
     }
 }
 
+/* A row that writes positions could make the relay forget others. */
+static bool forbidden(const struct producer *self, const struct record *record, struct err *err)
+{
+    const char *positions = self->opts->position_topic;
+    if (positions == NULL || !bytes_is(record->placement.topic, positions)) {
+        return false;
+    }
+    err_set(err, ERR_ROW_TOPIC, "topic \"%s\" is for walferry's own positions", positions);
+    err_hint(err, "mend the row or route.topic, or choose another checkpoint.topic");
+    return true;
+}
+
 /* TAKEN: the topic can be written to. */
 static enum sink_result topic_ready(struct producer *self, uint32_t topic, struct err *err)
 {
@@ -320,6 +333,9 @@ static enum sink_result kafka_submit(struct sink *sink, const struct record *rec
     if (self->fatal != RD_KAFKA_RESP_ERR_NO_ERROR) {
         producer_fatal_error(self, err);
         return SINK_FAIL;
+    }
+    if (forbidden(self, record, err)) {
+        return SINK_POISON;
     }
     void *evicted;
     uint32_t topic = topics_get(&self->topics, record->placement.topic, &evicted, err);
@@ -362,7 +378,7 @@ static bool kafka_tick(struct sink *sink, uint64_t now_ns, struct err *err)
 static bool kafka_reset(struct sink *sink, struct err *err)
 {
     struct producer *self = of(sink);
-    drop(self);
+    producer_drop(self);
     return self->opts->transactional || start(self, err);
 }
 

@@ -48,6 +48,8 @@ void producer_wake(const struct producer *self);
 /* Give up all that belongs to librdkafka's producer, and the producer itself, to the caller; NULL
  * when there is none. */
 rd_kafka_t *producer_release(struct producer *self);
+/* Forget all that is in flight, with the producer. */
+void producer_drop(struct producer *self);
 /* A new producer in place of the old one, nothing in flight. */
 MUST_USE bool producer_renew(struct producer *self, struct err *err);
 bool producer_fatal_error(const struct producer *self, struct err *err);

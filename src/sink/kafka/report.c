@@ -6,6 +6,7 @@
 #include "properties.h"
 #include "walferry/base/assert.h"
 #include "walferry/base/clock.h"
+#include "walferry/base/failpoint.h"
 #include "walferry/base/log.h"
 
 /* Events that are no reports, in one collect(). */
@@ -14,6 +15,11 @@
 static struct sink_report report_of(struct producer *self, const rd_kafka_message_t *message)
 {
     rd_kafka_resp_err_t code = message->err;
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        discard(FAILPOINT(DR_ERR));
+    } else if (FAILPOINT(DR_OK)) {
+        code = RD_KAFKA_RESP_ERR__FAIL;
+    }
     struct outcome outcome =
         self->opts->transactional ? outcome_in_transaction(code) : outcome_of(code);
     if (outcome.outcome != SINK_DELIVERED) {
@@ -144,6 +150,7 @@ size_t report_collect(struct producer *self, struct sink_report *reports, size_t
     uint64_t signals;
     ssize_t drained = read(self->event_fd, &signals, sizeof(signals));
     (void)drained;
+    transaction_look(self);
     size_t n = 0;
     unsigned events = 0;
     while (n < max && events++ < EVENTS_MAX) {

@@ -101,6 +101,10 @@ void transaction_close(struct producer *self)
         worker_cancel(txn->worker);
         end_producer(self, open && (txn->count > 0 || txn->saving));
     }
+    if (txn->ended != NULL) {
+        txn->ended->free(txn->ended);
+        txn->ended = NULL;
+    }
     if (!worker_free(txn->worker, CLOSE_MS)) {
         log_debug("a call to librdkafka does not return, its thread is left behind",
                   F_STR("topic", self->opts->position_topic));
@@ -165,7 +169,7 @@ static void claimed(struct producer *self, struct claim *claim)
                       F_STR("topic", claim->topic));
         }
     } else if (self->opts->transactional) {
-        transaction_drop(self);
+        producer_drop(self);
     } else {
         txn->phase = TRANSACTION_NONE;
     }
@@ -209,8 +213,10 @@ static void position_reported(struct producer *self, const struct sink_report *r
 bool transaction_keeps(struct producer *self, const struct sink_report *report)
 {
     struct transaction *txn = &self->txn;
-    if (report->code == ERR_KAFKA_FENCED) {
-        snprintf(txn->hint, sizeof(txn->hint), "%s", OUTCOME_FENCED);
+    if (self->opts->transactional && self->fatal != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        struct verdict verdict;
+        verdict_set(&verdict, outcome_of_fatal(self->fatal), NULL, txn->id);
+        snprintf(txn->hint, sizeof(txn->hint), "%s", verdict.hint);
     }
     if (report->tag == POSITION_TAG) {
         position_reported(self, report);
@@ -427,13 +433,24 @@ static size_t report_committed(struct transaction *txn, struct sink_report *repo
     return n;
 }
 
+void transaction_look(struct producer *self)
+{
+    struct transaction *txn = &self->txn;
+    if (txn->ended == NULL && txn->worker != NULL) {
+        txn->ended = worker_take(txn->worker);
+    }
+}
+
 size_t transaction_collect(struct producer *self, struct sink_report *reports, size_t max)
 {
     struct transaction *txn = &self->txn;
-    struct job *job;
     size_t n = 0;
-    while (txn->worker != NULL && (job = worker_take(txn->worker)) != NULL) {
+    if (txn->ended != NULL) {
+        struct job *job = txn->ended;
+        txn->ended = NULL;
         job_ended(self, job);
+        /* Another may have ended in the meantime. */
+        producer_wake(self);
     }
     if (txn->phase == TRANSACTION_COMMITTED) {
         n = report_committed(txn, reports, max);

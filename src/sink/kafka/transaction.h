@@ -41,6 +41,7 @@ enum transaction_phase {
 struct transaction {
     struct worker *worker; /* NULL: neither transactions nor positions */
     enum transaction_phase phase;
+    struct job *ended;   /* whose outcome waits until librdkafka's events are read */
     uint64_t generation; /* jobs of earlier ones are of no interest any more */
     char key[POSITIONS_KEY_MAX + 1];
     char id[POSITIONS_KEY_MAX + 16]; /* transactional.id */
@@ -83,7 +84,10 @@ void transaction_taken(struct producer *self, uint64_t tag);
 bool transaction_keeps(struct producer *self, const struct sink_report *report);
 /* An error event came. */
 void transaction_disturbed(struct producer *self);
-/* When librdkafka has no event left: what the jobs brought. Fills up to `max` reports. */
+/* Before librdkafka's events are read: see what jobs have ended. */
+void transaction_look(struct producer *self);
+/* When no event is left, so that those of the time before the end of a job are known: what the jobs
+ * brought. Fills up to `max` reports. */
 size_t transaction_collect(struct producer *self, struct sink_report *reports, size_t max);
 MUST_USE bool transaction_tick(struct producer *self, uint64_t now_ns, struct err *err);
 /* What it waits for or suffers from; false: nothing. */
