@@ -106,15 +106,33 @@ static bool report_missing(const struct outbox *outbox, const struct relation *r
     return err_where(err, "%s", outbox->place);
 }
 
+/* What an entry says of a field: its override, or what the preset has. */
+static struct preset_field wanted_field(const struct capture_entry *entry, enum event_field field)
+{
+    const char *override = entry->columns[field];
+    if (override != NULL)
+        return (struct preset_field){.column = override[0] == '\0' ? NULL : override};
+    return preset_get(entry->preset)->fields[field];
+}
+
+const char *capture_column(const struct capture_entry *entry, size_t *index)
+{
+    while (entry->kind == CAPTURE_OUTBOX && *index < CAPTURE_COLUMNS_MAX) {
+        struct preset_field wanted = wanted_field(entry, (enum event_field)(*index / 2));
+        const char *column = *index % 2 == 0 ? wanted.column : wanted.pair;
+        ++*index;
+        if (column != NULL)
+            return column;
+    }
+    return NULL;
+}
+
 /* Where one field comes from; adds to `missing` when it must and does not exist. */
 static struct outbox_source resolve_field(const struct outbox *outbox,
                                           const struct relation *relation, enum event_field field,
                                           struct buf *missing)
 {
-    const char *override = outbox->entry->columns[field];
-    struct preset_field wanted = preset_get(outbox->entry->preset)->fields[field];
-    if (override != NULL)
-        wanted = (struct preset_field){.column = override[0] == '\0' ? NULL : override};
+    struct preset_field wanted = wanted_field(outbox->entry, field);
     struct outbox_source source = {
         .column = find_column(relation, wanted.column),
         .pair = find_column(relation, wanted.pair),
@@ -123,7 +141,7 @@ static struct outbox_source resolve_field(const struct outbox *outbox,
     };
     if (source.column >= 0)
         source.type_oid = relation->columns[source.column].type_oid;
-    bool needed = is_required(field) || override != NULL;
+    bool needed = is_required(field) || outbox->entry->columns[field] != NULL;
     if (source.column < 0 && wanted.column != NULL && needed) {
         char name[LIST_MAX];
         snprintf(name, sizeof(name), "%s (for %s)", wanted.column, event_field_name(field));

@@ -139,6 +139,7 @@ static void row(struct relay *relay, const struct change *change)
         relay->stages.capture, change, &relay->stages.arena, &offered->event, &reason, &err);
     if (outcome == CAPTURE_SKIP) {
         count_skip(relay, reason);
+        alarm_skip(relay, change);
         if (hand->open)
             row_passed(relay, false);
         return;

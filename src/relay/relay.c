@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <stdlib.h>
 
-#include "walferry/base/parse.h"
 #include "walferry/loop/watchdog.h"
 
 /* Steps of one turn are bounded, so that reports, replies and requests are not kept waiting. */
@@ -13,8 +12,6 @@
 #define TICK_IDLE_NS (1 * NS_PER_S)
 /* A sink without a descriptor is asked this often while records are in flight. */
 #define POLL_NS (2 * NS_PER_MS)
-/* One call of a library may take so long; what hangs for longer never comes back. */
-#define WATCHDOG_S 60
 
 void relay_fail(struct relay *relay, const struct err *err)
 {
@@ -81,12 +78,21 @@ static bool list_tables(struct relay *relay, struct err *err)
 {
     const struct config *config = relay->config;
     relay->tables = calloc(config->capture_count, sizeof relay->tables[0]);
-    if (relay->tables == NULL)
+    relay->columns = calloc(config->capture_count * CAPTURE_COLUMNS_MAX, sizeof relay->columns[0]);
+    if (relay->tables == NULL || relay->columns == NULL)
         return err_set(err, ERR_MEMORY, "no memory for the captured tables");
     relay->source_opts.tables = relay->tables;
-    for (size_t i = 0; i < config->capture_count; i++)
-        if (config->captures[i].kind == CAPTURE_OUTBOX)
-            relay->tables[relay->source_opts.table_count++] = config->captures[i].name;
+    relay->source_opts.columns = relay->columns;
+    for (size_t i = 0; i < config->capture_count; i++) {
+        const struct capture_entry *entry = &config->captures[i];
+        size_t at = 0;
+        if (entry->kind != CAPTURE_OUTBOX)
+            continue;
+        relay->tables[relay->source_opts.table_count++] = entry->name;
+        for (const char *name; (name = capture_column(entry, &at)) != NULL;)
+            relay->columns[relay->source_opts.column_count++] =
+                (struct source_column){entry->name, name};
+    }
     return true;
 }
 
@@ -113,21 +119,11 @@ static bool open_http(struct relay *relay, struct err *err)
            http_open(&relay->config->http, &source, &relay->http, err);
 }
 
-static unsigned watchdog_limit(void)
-{
-    uint64_t limit_s = WATCHDOG_S;
-#ifdef WALFERRY_FAILPOINTS
-    const char *text = getenv("WALFERRY_WATCHDOG_S");
-    discard(text != NULL && parse_u64(bytes_str(text), &limit_s));
-#endif
-    return (unsigned)limit_s;
-}
-
 static bool relay_open(struct relay *relay, struct err *err)
 {
     /* Signals first: threads of the libraries inherit the mask. */
     return loop_init(&relay->loop, err) && loop_signals(&relay->loop, err) &&
-           watchdog_start(watchdog_limit(), err) && open_stages(relay, err) &&
+           watchdog_start(notify_limit_s(), err) && open_stages(relay, err) &&
            open_sink(relay, err) && open_source(relay, err) && keep_init(relay, err) &&
            open_http(relay, err) && confirm_open(relay, err);
 }
@@ -151,6 +147,7 @@ static void relay_close(struct relay *relay)
     buf_deinit(&relay->keep.text);
     free(relay->topic_labels);
     free(relay->tables);
+    free(relay->columns);
     loop_deinit(&relay->loop);
     watchdog_stop();
 }
@@ -198,6 +195,7 @@ static void drain_turn(struct relay *relay)
     relay->ending = true;
     discard(confirm_turn(relay, true));
     source_end(relay->source, relay->now_ns);
+    relay->stop |= source_state(relay->source) == SOURCE_STATE_CLOSED;
 }
 
 /* Reading is pointless while nothing may be pushed, but a session that is being made, or ended,
@@ -238,22 +236,7 @@ static void tick(struct relay *relay)
     relay->next_tick_ns = relay->now_ns + (busy || asked(relay) ? TICK_BUSY_NS : TICK_IDLE_NS);
     if (!relay->sink->ops->tick(relay->sink, relay->now_ns, &err))
         delivery_failed(relay, &err);
-    if (relay->now_ns >= relay->next_watchdog_ns) {
-        notify_send("WATCHDOG=1");
-        relay->next_watchdog_ns = relay->now_ns + TICK_IDLE_NS;
-    }
-}
-
-/* The stream itself does not tell: it merely goes on without the rows. */
-static void watch_publication(struct relay *relay)
-{
-    const struct monitor_facts *facts = monitor_facts(relay->monitor);
-    struct err err;
-    if (facts->table_unpublished[0] == '\0' || relay->draining ||
-        source_state(relay->source) != SOURCE_STATE_STREAMING)
-        return;
-    guard_unpublished(relay->config->source.publication, facts->table_unpublished, &err);
-    relay_halt(relay, &err);
+    notify_watchdog(relay);
 }
 
 static void turn(struct relay *relay)
@@ -279,7 +262,7 @@ static void turn(struct relay *relay)
         monitor_turn(relay->monitor, relay->now_ns);
     if (monitor_facts(relay->monitor)->shutting_down)
         session_yield(relay);
-    watch_publication(relay);
+    alarm_turn(relay);
     watchdog_pat("http");
     if (relay->http != NULL)
         http_turn(relay->http, relay->now_ns);
@@ -401,6 +384,7 @@ int relay_run(const struct config *config, const struct relay_hooks *hooks)
     } else {
         run(&relay);
         save_last(&relay);
+        session_advise(&relay);
         health_update(&relay);
         tell_end(&relay);
     }

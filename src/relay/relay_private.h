@@ -4,7 +4,8 @@
  *
  * relay.c wires and turns the loop, session.c talks to the source, pull.c takes one row down the
  * stages, delivery.c brings reports back, confirm.c makes positions durable, keep.c does so where
- * the sink keeps them, health.c knows how we are. All state is here and owned by the one thread.
+ * the sink keeps them, health.c knows how we are, alarm.c says what is going wrong. All state is
+ * here and owned by the one thread.
  */
 #pragma once
 
@@ -21,6 +22,7 @@
 #include "walferry/pg/pg.h"
 #include "walferry/relay/careful.h"
 #include "walferry/relay/relay.h"
+#include "walferry/relay/sense.h"
 #include "walferry/relay/stages.h"
 #include "walferry/source/guard.h"
 #include "walferry/source/monitor.h"
@@ -80,6 +82,14 @@ struct keep {
     struct buf text;
 };
 
+/* What was said and need not be said again. */
+struct alarms {
+    uint64_t looked_ns; /* the monitor's facts of that time were looked at */
+    bool filter;
+    bool slot;
+    bool update; /* in this session */
+};
+
 struct relay {
     const struct config *config;
     const struct relay_hooks *hooks;
@@ -96,6 +106,7 @@ struct relay {
     struct metrics *metrics;
 
     const char **tables;            /* captured, for source_opts */
+    struct source_column *columns;  /* of them */
     struct source_opts source_opts; /* the configuration's, and what sink and captures ask for */
     struct checkpoint checkpoint;   /* as last made durable */
     bool has_checkpoint;
@@ -110,6 +121,7 @@ struct relay {
     bool save_failed;
 
     struct keep keep;
+    struct alarms alarms;
 
     struct in_hand in_hand;
     struct offered offered;
@@ -145,6 +157,8 @@ struct relay {
     bool sink_busy;
     uint64_t next_tick_ns;
     uint64_t next_watchdog_ns;
+    struct sense sense;
+    bool senseless; /* that was said */
     bool draining;
     bool halting; /* draining because of `fatal`: the transaction in hand stays open */
     uint64_t drain_deadline_ns;
@@ -165,6 +179,9 @@ MUST_USE bool session_turn(struct relay *relay);
 void session_protocol_error(struct relay *relay, const struct err *err);
 /* The server shuts down: let it go, it would wait for a last confirmation for ever. */
 void session_yield(struct relay *relay);
+/* At the end: the exact way past a transaction that the server cannot send, once all that comes
+ * before it is published. */
+void session_advise(struct relay *relay);
 /* Everything past the durable position comes again, with the next session: forget what is in flight
  * and in hand. */
 void session_rewind(struct relay *relay);
@@ -242,6 +259,14 @@ uint64_t keep_deadline(const struct relay *relay);
 /* Nothing is left to save; asked while draining, and saves it. */
 bool keep_settled(struct relay *relay);
 
+/* alarm.c */
+/* What the monitor learned since the last turn. */
+void alarm_turn(struct relay *relay);
+/* A session streams. */
+void alarm_session(struct relay *relay);
+/* A change of an outbox table is no event. */
+void alarm_skip(struct relay *relay, const struct change *change);
+
 /* health.c */
 /* A record is in hand or in flight. */
 bool health_waiting(const struct relay *relay);
@@ -267,3 +292,7 @@ void reload(struct relay *relay);
 
 /* notify.c: tell systemd, if it listens. */
 void notify_send(const char *message);
+/* WATCHDOG=1, once a second and while the relay makes sense: see sense.h. */
+void notify_watchdog(struct relay *relay);
+/* How long a call may hang, and how long what makes no sense may last. */
+unsigned notify_limit_s(void);

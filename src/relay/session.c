@@ -16,6 +16,7 @@ static void started(struct relay *relay)
                               relay->http == NULL ? 0 : http_port(relay->http));
     relay->announced = true;
     relay->waiting = ERR_INIT;
+    alarm_session(relay);
 }
 
 static void restart(struct relay *relay, struct lsn start)
@@ -86,6 +87,29 @@ static struct checkpoint published(const struct relay *relay)
         checkpoint.partial = ledger_partial(relay->ledger);
     }
     return checkpoint;
+}
+
+/* A transaction that begins before the given position is not sent again, and the next one begins
+ * behind the whole of its commit record. */
+void session_advise(struct relay *relay)
+{
+    const struct in_hand *hand = &relay->in_hand;
+    enum err_code code = relay->fatal.code;
+    if ((code != ERR_PG_ROW_TOO_LARGE && code != ERR_PG_ENCODING) || !hand->open ||
+        relay->save_failed || ledger_records(relay->ledger) > 0)
+        return;
+    struct lsn_text commit = lsn_format(hand->at.commit_lsn);
+    struct lsn_text past = lsn_format(lsn_make(hand->at.commit_lsn.value + 1));
+    const char *pipeline = relay->config->name;
+    err_where(&relay->fatal, "slot %s, in the transaction that committed at %s",
+              relay->config->source.slot, commit.text);
+    err_hint(&relay->fatal,
+             "the server cannot send a row of this transaction and never will; all before it is "
+             "published. To pass it by, and it alone: SELECT pg_replication_slot_advance('%s', "
+             "'%s'); remove the files %s.checkpoint and %s.checkpoint.previous from the checkpoint "
+             "directory, and start again. Its other rows still stand in the table: mend the one at "
+             "fault and insert them anew",
+             relay->config->source.slot, past.text, pipeline, pipeline);
 }
 
 static void ready(struct relay *relay)
@@ -193,6 +217,16 @@ static void keepalive(struct relay *relay, struct lsn wal_end)
         ledger_idle(relay->ledger, wal_end);
 }
 
+/* The server will send no more, but neither history nor sink is at fault: what is in flight is
+ * awaited, so that it need not come again. */
+static void no_more(struct relay *relay, const struct err *err)
+{
+    if (relay->ledger != NULL && ledger_records(relay->ledger) > 0)
+        relay_halt(relay, err);
+    else
+        relay_fail(relay, err);
+}
+
 bool session_turn(struct relay *relay)
 {
     struct source_item item;
@@ -223,7 +257,7 @@ bool session_turn(struct relay *relay)
         relay->stop = true;
         return false;
     case SOURCE_FAIL:
-        relay_fail(relay, &err);
+        no_more(relay, &err);
         return false;
     }
     UNREACHABLE();

@@ -316,6 +316,7 @@ static void file_state(const struct sink *sink, struct sink_state *ret_state)
 {
     const struct file_sink *self = of_const(sink);
     *ret_state = (struct sink_state){.connected = self->failure == 0,
+                                     .pending = self->lines.count,
                                      .retries = self->retries,
                                      .topics = self->lines.topics.count,
                                      .library = "file"};

@@ -163,8 +163,10 @@ static const char *stdout_topic_name(const struct sink *sink, uint32_t topic)
 static void stdout_state(const struct sink *sink, struct sink_state *ret_state)
 {
     const struct stdout_sink *self = of_const(sink);
-    *ret_state = (struct sink_state){
-        .connected = self->failure == 0, .topics = self->lines.topics.count, .library = "stdout"};
+    *ret_state = (struct sink_state){.connected = self->failure == 0,
+                                     .pending = self->lines.count,
+                                     .topics = self->lines.topics.count,
+                                     .library = "stdout"};
     if (self->failure != 0) {
         snprintf(ret_state->detail, sizeof(ret_state->detail), "writing failed: %s",
                  strerrorname_np(self->failure));

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "frame.h"
+#include "publication.h"
 #include "slot.h"
 #include "walferry/base/assert.h"
 #include "walferry/base/failpoint.h"
@@ -120,7 +121,7 @@ static bool write_publication(struct source *source, struct err *err)
                 "c.relname) FROM pg_catalog.pg_publication_rel r JOIN pg_catalog.pg_class c ON "
                 "c.oid = r.prrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE "
                 "r.prpubid = p.oid) END, ");
-    if (!put_unpublished(&source->sql, source->pg, &source->opts, err)) {
+    if (!publication_put_gaps(&source->sql, source->pg, &source->opts, err)) {
         return false;
     }
     buf_put_str(&source->sql, " FROM pg_catalog.pg_publication p WHERE p.pubname = ");
@@ -132,7 +133,7 @@ static bool take_publication(struct source *source, struct err *err)
     struct source_facts *facts = &source->facts;
     facts->publication_exists = pg_rows(source->pg) == 1;
     facts->publication_inserts = value_bool(source->pg, 0);
-    slot_text(source->pg, 2, facts->table_unpublished, sizeof facts->table_unpublished);
+    publication_read_gaps(source->pg, 2, &facts->gaps);
     struct buf tables;
     buf_init(&tables, 4 * sizeof facts->publication_tables);
     utf8_put_printable(&tables, pg_value(source->pg, 0, 1), sizeof facts->publication_tables / 2);

@@ -176,7 +176,7 @@ static enum guard_verdict check_slot_lost(const struct guard_input *input, struc
     return GUARD_REFUSE;
 }
 
-void guard_unpublished(const char *publication, const char *table, struct err *err)
+static void table_left_out(const char *publication, const char *table, struct err *err)
 {
     size_t schema = strcspn(table, ".");
     const char *name = table[schema] == '\0' ? table : table + schema + 1;
@@ -189,6 +189,39 @@ void guard_unpublished(const char *publication, const char *table, struct err *e
              "written in between are not in the stream, they still stand in the table: compare it "
              "with the topics",
              publication, (int)schema, table, name);
+}
+
+static void column_left_out(const char *publication, const struct publication_gaps *gaps,
+                            struct err *err)
+{
+    const char *table = gaps->column_table;
+    size_t schema = strcspn(table, ".");
+    const char *name = table[schema] == '\0' ? table : table + schema + 1;
+    err_set(err, ERR_PUBLICATION_TABLES,
+            "the publication %s does not send the column %s of the captured table %s, which an "
+            "event is made of",
+            publication, gaps->column, table);
+    err_where(err, "table %s", table);
+    err_hint(err,
+             "take it into the column list: BEGIN; ALTER PUBLICATION \"%s\" DROP TABLE "
+             "\"%.*s\".\"%s\"; ALTER PUBLICATION \"%s\" ADD TABLE \"%.*s\".\"%s\"; COMMIT (which "
+             "sends every column; a generated one only from PostgreSQL 18 on, with "
+             "publish_generated_columns = stored). Or do not read it: columns: {...: \"\"} under "
+             "capture",
+             publication, (int)schema, table, name, publication, (int)schema, table, name);
+}
+
+bool guard_publishes(const char *publication, const struct publication_gaps *gaps, struct err *err)
+{
+    if (gaps->table[0] != '\0') {
+        table_left_out(publication, gaps->table, err);
+        return false;
+    }
+    if (gaps->column[0] != '\0') {
+        column_left_out(publication, gaps, err);
+        return false;
+    }
+    return true;
 }
 
 static enum guard_verdict check_publication(const struct guard_input *input, struct err *err)
@@ -228,11 +261,7 @@ static enum guard_verdict check_publication(const struct guard_input *input, str
                  input->publication);
         return GUARD_REFUSE;
     }
-    if (facts->table_unpublished[0] != '\0') {
-        guard_unpublished(input->publication, facts->table_unpublished, err);
-        return GUARD_REFUSE;
-    }
-    return GUARD_START;
+    return guard_publishes(input->publication, &facts->gaps, err) ? GUARD_START : GUARD_REFUSE;
 }
 
 static enum guard_verdict diverged(const struct guard_input *input, const char *what,

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "backoff.h"
+#include "publication.h"
 #include "slot.h"
 #include "walferry/base/assert.h"
 #include "walferry/base/clock.h"
@@ -137,7 +138,7 @@ static bool write_look(struct monitor *monitor)
     buf_put_str(sql, "), ");
     slot_put_columns(sql, pg_server_version(monitor->pg));
     buf_put_str(sql, ", ");
-    if (!put_unpublished(sql, monitor->pg, &monitor->opts, &monitor->error)) {
+    if (!publication_put_gaps(sql, monitor->pg, &monitor->opts, &monitor->error)) {
         return false;
     }
     buf_put_str(sql, " FROM (SELECT 1) one LEFT JOIN pg_catalog.pg_replication_slots s ON "
@@ -166,8 +167,7 @@ static void take_look(struct monitor *monitor, uint64_t now_ns)
     monitor->in_recovery = value_bool(monitor->pg, 1);
     facts->publication_exists = value_bool(monitor->pg, 2);
     slot_read(monitor->pg, 3, &facts->slot);
-    slot_text(monitor->pg, 3 + SLOT_COLUMNS, facts->table_unpublished,
-              sizeof facts->table_unpublished);
+    publication_read_gaps(monitor->pg, 3 + SLOT_COLUMNS, &facts->gaps);
     bool pinned = !lsn_is_none(facts->slot.restart_lsn);
     bool placed = !lsn_is_none(facts->slot.confirmed_flush);
     facts->retained_bytes = pinned ? lsn_distance(facts->slot.restart_lsn, facts->current) : 0;

@@ -83,49 +83,6 @@ void slot_read(const struct pg *pg, int column, struct slot_facts *ret_slot)
     *ret_slot = slot;
 }
 
-/* Whether publication p publishes the rows of table c under the table's own name. */
-static void put_published(struct buf *sql, int server_version)
-{
-    buf_put_str(sql,
-                "(c.relkind <> 'p' OR p.pubviaroot) AND (p.puballtables OR EXISTS (SELECT 1 FROM "
-                "pg_catalog.pg_publication_rel r WHERE r.prpubid = p.oid AND (r.prrelid = c.oid OR "
-                "(NOT p.pubviaroot AND r.prrelid IN (WITH RECURSIVE up(oid) AS (SELECT i.inhparent "
-                "FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid UNION ALL SELECT "
-                "i.inhparent FROM pg_catalog.pg_inherits i JOIN up ON i.inhrelid = up.oid) SELECT "
-                "up.oid FROM up))))");
-    if (server_version >= 150000) {
-        buf_put_str(sql, " OR EXISTS (SELECT 1 FROM pg_catalog.pg_publication_namespace s WHERE "
-                         "s.pnpubid = p.oid AND s.pnnspid = c.relnamespace)");
-    }
-    buf_put_str(sql, ")");
-}
-
-/* Catalogs only, neither pg_publication_tables nor any function that opens a table: a walsender
- * that has looked at a table keeps what it saw, and decodes older rows by it (tried on 16 to 18).
- */
-bool put_unpublished(struct buf *sql, const struct pg *pg, const struct source_opts *opts,
-                     struct err *err)
-{
-    buf_put_str(sql, "(SELECT pg_catalog.min(w.name) FROM pg_catalog.unnest(ARRAY[");
-    for (size_t i = 0; i < opts->table_count; i++) {
-        buf_put_str(sql, i == 0 ? "" : ", ");
-        if (!put_literal(sql, pg, opts->tables[i], err)) {
-            return false;
-        }
-    }
-    buf_put_str(sql, "]::pg_catalog.text[]) w(name), pg_catalog.pg_class c, "
-                     "pg_catalog.pg_namespace n WHERE n.oid = c.relnamespace AND n.nspname || '.' "
-                     "|| c.relname = w.name AND c.relkind IN ('r', 'p') AND NOT EXISTS (SELECT 1 "
-                     "FROM pg_catalog.pg_publication p WHERE p.pubname = ");
-    if (!put_literal(sql, pg, opts->publication, err)) {
-        return false;
-    }
-    buf_put_str(sql, " AND ");
-    put_published(sql, pg_server_version(pg));
-    buf_put_str(sql, "))");
-    return true;
-}
-
 bool put_literal(struct buf *sql, const struct pg *pg, const char *text, struct err *err)
 {
     char literal[512];

@@ -16,11 +16,6 @@
 void slot_put_columns(struct buf *sql, int server_version);
 /* Read them from row 0, beginning at `column`. Without a row, or with a NULL name: exists false. */
 void slot_read(const struct pg *pg, int column, struct slot_facts *ret_slot);
-/* Append a subselect: one of opts->tables that exists and that the publication leaves out, or NULL.
- * A table that is gone, or goes by another name, is no fault: what it held may still be in the WAL.
- */
-MUST_USE bool put_unpublished(struct buf *sql, const struct pg *pg, const struct source_opts *opts,
-                              struct err *err);
 /* Append "WHERE ..." texts need: `text` as a literal. False: ERR_CONFIG_VALUE. */
 MUST_USE bool put_literal(struct buf *sql, const struct pg *pg, const char *text, struct err *err);
 

@@ -38,6 +38,16 @@ static bool publication_missing(const struct source *source, const char *text, s
         opts->slot, opts->pipeline, opts->pipeline);
 }
 
+static void lists_differ(const struct source *source, struct err *err)
+{
+    err->code = ERR_PUBLICATION_TABLES;
+    err_where(err, "publication %s, slot %s", source->opts.publication, source->opts.slot);
+    err_hint(err,
+             "give the table one column list wherever it is published: SELECT * FROM "
+             "pg_publication_tables WHERE pubname = '%s'; then start again",
+             source->opts.publication);
+}
+
 /* The server's text may be in any language; the number in it is not. */
 static bool names_huge_number(const char *text)
 {
@@ -76,6 +86,8 @@ void stream_judge(const struct source *source, struct err *err)
         char text[sizeof err->message];
         memcpy(text, err->message, sizeof text);
         publication_missing(source, text, err);
+    } else if (strcmp(state, "0A000") == 0) {
+        lists_differ(source, err);
     } else if (err->code == ERR_PG_ENCODING) {
         poisoned(source, ERR_PG_ENCODING, err);
     } else if (too_large) {

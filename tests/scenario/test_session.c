@@ -132,6 +132,9 @@ START_TEST(facts)
     ck_assert_str_eq(known->slot.invalidation, "");
     ck_assert(known->publication_exists && known->publication_inserts);
     ck_assert_str_eq(known->publication_tables, "outbox.event");
+    ck_assert_str_eq(known->gaps.table, "");
+    ck_assert_str_eq(known->gaps.column, "");
+    ck_assert_str_eq(known->gaps.filtered, "");
     ck_assert_uint_eq(source_wal_end(source).value, 0x5000);
     /* Until the relay decides, nothing happens. */
     expect(SOURCE_IDLE);
@@ -164,6 +167,32 @@ START_TEST(missing_slot_and_publication)
     expect(SOURCE_READY);
     ck_assert(!source_facts(source)->slot.exists);
     ck_assert(!source_facts(source)->publication_exists);
+}
+END_TEST
+
+START_TEST(what_the_publication_keeps_back)
+{
+    static const char *const tables[] = {"outbox.event", "outbox.other"};
+    static const struct source_column columns[] = {{"outbox.event", "id"},
+                                                   {"outbox.other", "aggregate'id"}};
+    static const char *const answer[] = {"t", "outbox.event", "outbox.other",
+                                         "outbox.event\taggregate_id", "outbox.event"};
+    opts.tables = tables;
+    opts.table_count = ARRAY_LEN(tables);
+    opts.columns = columns;
+    opts.column_count = ARRAY_LEN(columns);
+    reply_row(&buf, ARRAY_LEN(answer), answer);
+    on("pg_publication_rel");
+    open_source();
+    expect(SOURCE_READY);
+    const struct publication_gaps *gaps = &source_facts(source)->gaps;
+    ck_assert_str_eq(gaps->table, "outbox.other");
+    ck_assert_str_eq(gaps->column_table, "outbox.event");
+    ck_assert_str_eq(gaps->column, "aggregate_id");
+    ck_assert_str_eq(gaps->filtered, "outbox.event");
+    const char *question = walsender_query(server, "pg_publication_rel");
+    ck_assert(strstr(question, "('outbox.event', 'id'), ('outbox.other', 'aggregate''id')") !=
+              NULL);
 }
 END_TEST
 
@@ -512,6 +541,14 @@ START_TEST(other_notices_are_no_reason)
 }
 END_TEST
 
+START_TEST(column_lists_that_differ)
+{
+    stream_error("0A000", "cannot use different column lists for table \"outbox.event\"",
+                 SOURCE_FAIL, ERR_PUBLICATION_TABLES);
+    ck_assert(strstr(err.hint, "pg_publication_tables WHERE pubname = 'walferry_orders'") != NULL);
+}
+END_TEST
+
 START_TEST(bad_encoding)
 {
     stream_error("22021", "invalid byte sequence", SOURCE_FAIL, ERR_PG_ENCODING);
@@ -802,6 +839,7 @@ static Suite *session_suite(void)
     const TTest *const tests[] = {facts,
                                   session_parameters,
                                   missing_slot_and_publication,
+                                  what_the_publication_keeps_back,
                                   start_command,
                                   names_are_literals_in_questions,
                                   questions_open_no_table,
@@ -824,6 +862,7 @@ static Suite *session_suite(void)
                                   publication_vanished,
                                   publication_vanished_18,
                                   other_notices_are_no_reason,
+                                  column_lists_that_differ,
                                   bad_encoding,
                                   row_too_large,
                                   other_internal_errors_are_retried,

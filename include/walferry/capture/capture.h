@@ -74,6 +74,11 @@ enum skip_reason {
 /* "update", the label of walferry_events_skipped_total. */
 const char *skip_reason_name(enum skip_reason reason);
 
+#define CAPTURE_COLUMNS_MAX (2 * (size_t)EVENT_FIELD_COUNT)
+/* The columns that an entry reads, where its table has them: the one at *index or the next, which
+ * *index is then behind; NULL at the end. Begin with 0. One may come twice. */
+const char *capture_column(const struct capture_entry *entry, size_t *index);
+
 struct capture;
 
 /* ERR_CONFIG_* when a name, an override or two entries cannot be meant, ERR_MEMORY. */

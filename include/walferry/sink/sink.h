@@ -97,7 +97,7 @@ struct sink_state {
     char detail[256];    /* what it waits for, or the last trouble; "" */
     uint64_t retries;    /* errors that passed inside the sink so far */
     uint32_t topics;     /* known by now */
-    uint64_t pending;    /* records whose fate the broker has not told; transactional sinks only */
+    uint64_t pending;    /* records taken whose fate is not known yet */
     const char *library; /* "librdkafka 2.0.2"; static */
 };
 

@@ -35,8 +35,10 @@ enum guard_verdict {
     GUARD_REFUSE, /* err: class CONFIG or STOP, with the exit status and remedy */
 };
 
-/* What is wrong when a captured table is not in the publication: its rows are not streamed. */
-void guard_unpublished(const char *publication, const char *table, struct err *err);
+/* False when a captured table is not in the publication, so that its rows are not streamed, or a
+ * column that is read is not sent. A row filter is no fault. */
+MUST_USE bool guard_publishes(const char *publication, const struct publication_gaps *gaps,
+                              struct err *err);
 
 /* Whether it is this relay's turn: asked before another instance would be fenced and before any
  * checkpoint is known, so that a standby leaves the active one alone. */

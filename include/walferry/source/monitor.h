@@ -20,11 +20,11 @@ struct monitor_facts {
     struct lsn current;  /* server's WAL insert position */
     struct slot_facts slot;
     bool publication_exists;
-    char table_unpublished[128]; /* as in struct source_facts */
-    uint64_t retained_bytes;     /* current - restart_lsn */
-    uint64_t lag_bytes;          /* current - confirmed_flush */
-    uint64_t heartbeats;         /* sent */
-    bool shutting_down;          /* the last session ended with 57P01 or 57P03 */
+    struct publication_gaps gaps;
+    uint64_t retained_bytes; /* current - restart_lsn */
+    uint64_t lag_bytes;      /* current - confirmed_flush */
+    uint64_t heartbeats;     /* sent */
+    bool shutting_down;      /* the last session ended with 57P01 or 57P03 */
 };
 
 struct monitor;

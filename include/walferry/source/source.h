@@ -19,6 +19,12 @@
 #include "walferry/base/err.h"
 #include "walferry/base/lsn.h"
 
+/* A column that a capture reads of one of source_opts.tables. */
+struct source_column {
+    const char *table;
+    const char *column;
+};
+
 /* All borrowed; they outlive the session. */
 struct source_opts {
     const char *conninfo;
@@ -32,6 +38,9 @@ struct source_opts {
     /* "schema.table": what the publication must publish, as far as it exists. */
     const char *const *tables;
     size_t table_count;
+    /* What it must send of them, as far as they have it. */
+    const struct source_column *columns;
+    size_t column_count;
     uint64_t status_interval_ms;
     uint64_t heartbeat_interval_ms; /* 0: none */
 };
@@ -57,6 +66,14 @@ struct slot_facts {
     char invalidation[64]; /* reason, "" when valid */
 };
 
+/* What the publication keeps back of what is captured. */
+struct publication_gaps {
+    char table[128];        /* one of opts.tables that exists and is left out; "": none */
+    char column_table[128]; /* the table of `column` */
+    char column[64];        /* one of opts.columns that the table has and that is not sent; or "" */
+    char filtered[256];     /* "a.b, c.d": tables of which a row filter keeps rows back; cut */
+};
+
 /* What the server said at the start of a session. */
 struct source_facts {
     uint64_t system_id;
@@ -71,7 +88,7 @@ struct source_facts {
     bool publication_exists;
     bool publication_inserts;
     char publication_tables[1024]; /* "a.b, c.d" for messages; cut */
-    char table_unpublished[128];   /* one of opts.tables that exists and is left out; "": none */
+    struct publication_gaps gaps;
     /* Where the timeline of the checkpoint ended, when the server is on a later one; LSN_NONE when
      * the server's history does not know it. Asked for by source_fork(). */
     struct lsn fork;

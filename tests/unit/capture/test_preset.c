@@ -45,6 +45,31 @@ START_TEST(every_preset_has_what_an_event_needs)
 }
 END_TEST
 
+static bool reads(const struct capture_entry *entry, const char *column)
+{
+    size_t at = 0;
+    for (const char *name; (name = capture_column(entry, &at)) != NULL;)
+        if (strcmp(name, column) == 0)
+            return true;
+    return false;
+}
+
+START_TEST(columns_that_are_read_are_listed)
+{
+    struct capture_entry entry = {.kind = CAPTURE_OUTBOX, .name = "a.b"};
+    ck_assert(reads(&entry, "id") && reads(&entry, "traceparent") && reads(&entry, "occurred_at"));
+    entry.columns[EVENT_aggregate_id] = "order_no";
+    entry.columns[EVENT_traceparent] = "";
+    ck_assert(reads(&entry, "order_no") && !reads(&entry, "aggregate_id"));
+    ck_assert(!reads(&entry, "traceparent") && !reads(&entry, ""));
+    const struct capture_entry arrays = {.kind = CAPTURE_OUTBOX, .preset = PRESET_GOHARVEST};
+    ck_assert(reads(&arrays, "kafka_header_keys") && reads(&arrays, "kafka_header_values"));
+    ck_assert(!reads(&arrays, "id_of_nothing"));
+    const struct capture_entry messages = {.kind = CAPTURE_MESSAGES, .name = "outbox"};
+    ck_assert(!reads(&messages, "id"));
+}
+END_TEST
+
 START_TEST(debezium_row)
 {
     const struct given row[] = {{"id", UUID, "u1"},
@@ -339,6 +364,7 @@ static Suite *preset_suite(void)
 {
     Suite *suite = suite_create("capture_preset");
     TCase *tcase = tcase_create("preset");
+    tcase_add_test(tcase, columns_that_are_read_are_listed);
     tcase_add_test(tcase, names_are_parsed_and_unique);
     tcase_add_test(tcase, every_preset_has_what_an_event_needs);
     tcase_add_test(tcase, debezium_row);

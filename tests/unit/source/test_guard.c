@@ -220,11 +220,30 @@ END_TEST
 
 START_TEST(publication_without_a_captured_table)
 {
-    snprintf(facts.table_unpublished, sizeof facts.table_unpublished, "outbox.event");
+    snprintf(facts.gaps.table, sizeof facts.gaps.table, "outbox.event");
     refuse(ERR_PUBLICATION_TABLES, 66);
     ck_assert(strstr(err.hint, "ALTER PUBLICATION \"pub_orders\" ADD TABLE \"outbox\".\"event\"") !=
               NULL);
     ck_assert(strstr(err.where, "outbox.event") != NULL);
+}
+END_TEST
+
+START_TEST(publication_without_a_column_that_is_read)
+{
+    snprintf(facts.gaps.column_table, sizeof facts.gaps.column_table, "outbox.event");
+    snprintf(facts.gaps.column, sizeof facts.gaps.column, "aggregate_id");
+    refuse(ERR_PUBLICATION_TABLES, 66);
+    ck_assert(strstr(err.message, "column aggregate_id of the captured table outbox.event") !=
+              NULL);
+    ck_assert(strstr(err.hint, "ALTER PUBLICATION \"pub_orders\" ADD TABLE \"outbox\".\"event\"") !=
+              NULL);
+}
+END_TEST
+
+START_TEST(publication_with_a_row_filter)
+{
+    snprintf(facts.gaps.filtered, sizeof facts.gaps.filtered, "outbox.event");
+    starts_at(500);
 }
 END_TEST
 
@@ -395,6 +414,8 @@ static Suite *guard_suite(void)
                                   publication_missing,
                                   publication_without_inserts,
                                   publication_without_a_captured_table,
+                                  publication_without_a_column_that_is_read,
+                                  publication_with_a_row_filter,
                                   slot_ahead,
                                   slot_ahead_of_previous_generation,
                                   checkpoint_ahead,
