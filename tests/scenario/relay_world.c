@@ -413,11 +413,24 @@ void world_capture(const char *entries)
     world.capture = entries;
 }
 
-static void be_relay(void)
+static char *whole_yaml(void)
 {
     char *yaml = NULL;
     int len = asprintf(&yaml, "%scapture: %s\n", world.yaml, world.capture);
     ASSERT(len > 0);
+    return yaml;
+}
+
+void world_write_config(const char *path)
+{
+    char *yaml = whole_yaml();
+    scratch_write(path, yaml, strlen(yaml), 0600);
+    free(yaml);
+}
+
+static void be_relay(void)
+{
+    char *yaml = whole_yaml();
     struct config *config;
     struct config_problems problems;
     char log[160];
@@ -442,13 +455,18 @@ static void be_relay(void)
 
 void world_relay(void)
 {
+    world_relay_as(be_relay);
+}
+
+void world_relay_as(void (*child)(void))
+{
     fflush(NULL);
     world.status = -1;
     world.starts_before = world.starts;
     world.child = fork();
     ck_assert_int_ge(world.child, 0);
     if (world.child == 0)
-        be_relay();
+        child();
 }
 
 bool world_ended(void)

@@ -28,8 +28,12 @@ void world_start(const char *more);
 /* The list under `capture` of relays forked from now on. */
 void world_capture(const char *entries);
 void world_free(void);
-/* Fork a relay; `run` NULL: relay_run(). */
+/* Fork a relay. */
 void world_relay(void);
+/* The same, but the new process runs `child`, which does not return: a program of its own. */
+void world_relay_as(void (*child)(void));
+/* The configuration of relays, for such a program; checkpoints are not in it. */
+void world_write_config(const char *path);
 /* One step of everybody. */
 void world_pump(void);
 /* Until the relay has ended; returns its exit status, or 1000 and the signal. */
