@@ -40,7 +40,9 @@ static void notice(struct producer *self, enum sink_report_kind kind, const stru
     txn->notice = (struct sink_report){
         .kind = kind, .outcome = verdict->outcome, .code = verdict->code, .error = verdict->error};
     txn->noticed = true;
-    snprintf(txn->hint, sizeof(txn->hint), "%s", verdict->hint);
+    if (verdict->hint[0] != '\0') {
+        snprintf(txn->hint, sizeof(txn->hint), "%s", verdict->hint);
+    }
 }
 
 /* --- the end of a producer --- */
@@ -216,7 +218,9 @@ bool transaction_keeps(struct producer *self, const struct sink_report *report)
     if (self->opts->transactional && self->fatal != RD_KAFKA_RESP_ERR_NO_ERROR) {
         struct verdict verdict;
         verdict_set(&verdict, outcome_of_fatal(self->fatal), NULL, txn->id);
-        snprintf(txn->hint, sizeof(txn->hint), "%s", verdict.hint);
+        if (verdict.hint[0] != '\0') {
+            snprintf(txn->hint, sizeof(txn->hint), "%s", verdict.hint);
+        }
     }
     if (report->tag == POSITION_TAG) {
         position_reported(self, report);
