@@ -8,9 +8,9 @@
 #include <unistd.h>
 
 #include "../ops.h"
-#include "commit.h"
 #include "outcome.h"
 #include "properties.h"
+#include "save.h"
 #include "walferry/base/assert.h"
 #include "walferry/base/clock.h"
 #include "walferry/base/failpoint.h"
@@ -394,7 +394,7 @@ static struct bytes kafka_position(const struct sink *sink)
 
 static enum sink_result kafka_save(struct sink *sink, struct bytes position, struct err *err)
 {
-    return transaction_save(of(sink), position, err);
+    return save_begin(of(sink), position, err);
 }
 
 static const char *kafka_topic_name(const struct sink *sink, uint32_t topic)

@@ -75,11 +75,13 @@ void transaction_forget(struct producer *self);
 
 MUST_USE bool transaction_claim(struct producer *self, const struct sink_identity *identity,
                                 struct err *err);
-MUST_USE enum sink_result transaction_save(struct producer *self, struct bytes position,
-                                           struct err *err);
 /* Whether a record may be taken now. */
 bool transaction_takes(const struct producer *self);
 void transaction_taken(struct producer *self, uint64_t tag);
+struct verdict;
+/* This becomes the report of the claim or the save. */
+void transaction_notice(struct producer *self, enum sink_report_kind kind,
+                        const struct verdict *verdict);
 /* Every report of librdkafka goes through here first. True: it is not to be handed out. */
 bool transaction_keeps(struct producer *self, const struct sink_report *report);
 /* An error event came. */
