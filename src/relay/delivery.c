@@ -28,7 +28,7 @@ static void replay(struct relay *relay)
         discard(confirm_turn(relay, false));
     hold(relay);
     delivery_drop(relay);
-    if (!relay->stop)
+    if (!relay->stop && source_state(relay->source) != SOURCE_STATE_CLOSED)
         source_restart(relay->source, relay->now_ns);
 }
 
@@ -45,6 +45,9 @@ void delivery_drop(struct relay *relay)
     }
     keep_dropped(relay);
     session_rewind(relay);
+    /* Halting, without a session that could bring it again. */
+    if (source_state(relay->source) == SOURCE_STATE_CLOSED)
+        relay->stop = true;
 }
 
 /* It can pass. */
@@ -158,7 +161,8 @@ static bool take_reports(struct relay *relay, const struct sink_report *reports,
         else if (failure == NULL)
             failure = &reports[i];
     }
-    if (count > 0 && reports[0].outcome == SINK_DELIVERED) {
+    /* A claim proves nothing: one comes with every session. */
+    if (count > 0 && reports[0].kind == REPORT_RECORD && reports[0].outcome == SINK_DELIVERED) {
         relay->strikes = 0;
         source_healthy(relay->source);
     }

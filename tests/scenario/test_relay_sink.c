@@ -21,6 +21,7 @@ struct script {
     atomic_bool hold;   /* records are taken and not answered */
     atomic_uint poison; /* the number of a record that is not taken for good; its letter is */
     atomic_uint fails;  /* the number of a record that fails */
+    atomic_uint fails_too;
     atomic_int outcome;
     atomic_int code;
     atomic_bool reset_fails;
@@ -105,7 +106,8 @@ static size_t fake_collect(struct sink *sink, struct sink_report *reports, size_
     size_t count = fake.count;
     for (size_t i = 0; i < count; i++) {
         reports[i] = (struct sink_report){.tag = fake.pending[i].tag, .outcome = SINK_DELIVERED};
-        if (fake.pending[i].number == script->fails) {
+        unsigned number = fake.pending[i].number;
+        if (number == script->fails || number == script->fails_too) {
             reports[i].outcome = (enum sink_outcome)script->outcome;
             reports[i].code = (enum err_code)script->code;
             reports[i].error = "SCRIPTED";
@@ -302,6 +304,41 @@ START_TEST(failure_after_the_end)
 }
 END_TEST
 
+static bool logged(const char *text)
+{
+    static char log[1u << 16];
+    char path[160];
+    snprintf(path, sizeof path, "%s/log", world_directory);
+    FILE *file = fopen(path, "r");
+    size_t len = file == NULL ? 0 : fread(log, 1, sizeof log - 1, file);
+    if (file != NULL)
+        (void)fclose(file);
+    log[len] = '\0';
+    return strstr(log, text) != NULL;
+}
+
+/* The server sends no more, and what is awaited then fails: nothing brings it again. */
+START_TEST(failure_while_halting)
+{
+    struct buf error;
+    world_start("");
+    world_transaction("ee");
+    script->hold = true;
+    world_relay();
+    await(&script->submitted[2], 1);
+    buf_init(&error, 4096);
+    reply_error(&error, "42704", "publication \"walferry_orders\" does not exist");
+    reply_ready(&error);
+    walsender_send(world_server, &error);
+    buf_deinit(&error);
+    while (!logged("draining"))
+        alive();
+    arrange(1, SINK_RETRY, ERR_KAFKA_DELIVERY);
+    script->hold = false;
+    ck_assert_int_eq(world_wait(), 66);
+}
+END_TEST
+
 /* While one record is refused, those behind it are not sent again and again. */
 START_TEST(refused_for_long)
 {
@@ -359,6 +396,24 @@ START_TEST(poison_alone_twice)
     stop();
     ck_assert_uint_eq(script->submitted[2], 3);
     ck_assert_uint_eq(script->delivered[2], 0);
+    ck_assert_uint_eq(script->delivered[1], 1);
+}
+END_TEST
+
+/* The second one is found behind the first, which is not offered again then. */
+START_TEST(poison_twice_in_a_row)
+{
+    world_start("delivery: {poison: skip}\n");
+    world_transaction("eeee");
+    arrange(2, SINK_SUSPECT, ERR_KAFKA_SUSPECT);
+    script->fails_too = 3;
+    world_relay();
+    await(&script->delivered[4], 2);
+    stop();
+    ck_assert_uint_eq(script->submitted[2], 3);
+    ck_assert_uint_le(script->submitted[3], 4);
+    ck_assert_uint_eq(script->delivered[2], 0);
+    ck_assert_uint_eq(script->delivered[3], 0);
     ck_assert_uint_eq(script->delivered[1], 1);
 }
 END_TEST
@@ -487,10 +542,12 @@ static Suite *suite(void)
     tcase_add_checked_fixture(failing, setup, teardown);
     tcase_set_timeout(failing, 30);
     tcase_add_test(failing, failure_after_the_end);
+    tcase_add_test(failing, failure_while_halting);
     tcase_add_loop_test(failing, refused_for_long, 0, 3);
     tcase_add_test(failing, disk_full);
     tcase_add_test(failing, reset_fails);
     tcase_add_test(failing, poison_alone_twice);
+    tcase_add_test(failing, poison_twice_in_a_row);
     tcase_add_loop_test(failing, poison_of_the_sink, 0, 12);
     suite_add_tcase(suite, failing);
     TCase *servers = tcase_create("servers");
