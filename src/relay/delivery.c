@@ -28,7 +28,7 @@ static void replay(struct relay *relay)
         discard(confirm_turn(relay, false));
     hold(relay);
     delivery_drop(relay);
-    if (!relay->stop && source_state(relay->source) != SOURCE_STATE_CLOSED)
+    if (!relay->stop)
         source_restart(relay->source, relay->now_ns);
 }
 
@@ -161,8 +161,7 @@ static bool take_reports(struct relay *relay, const struct sink_report *reports,
         else if (failure == NULL)
             failure = &reports[i];
     }
-    /* A claim proves nothing: one comes with every session. */
-    if (count > 0 && reports[0].kind == REPORT_RECORD && reports[0].outcome == SINK_DELIVERED) {
+    if (count > 0 && reports[0].outcome == SINK_DELIVERED) {
         relay->strikes = 0;
         source_healthy(relay->source);
     }
