@@ -5,7 +5,6 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -175,4 +174,11 @@ bool failpoint_hit(enum failpoint failpoint)
 const char *failpoint_name(enum failpoint failpoint)
 {
     return names[failpoint];
+}
+
+uint64_t failpoint_patience(uint64_t seconds)
+{
+    const char *text = getenv("WALFERRY_WATCHDOG_S");
+    uint64_t given = 0;
+    return text != NULL && parse_u64(bytes_str(text), &given) && given > 0 ? given : seconds;
 }

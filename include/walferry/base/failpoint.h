@@ -14,10 +14,14 @@
  * entries. An unknown name or action ends the program with 64. Each passage that fired writes one
  * line "failpoint NAME ACTION" to standard error before it acts, so that a test knows. Names are
  * rows of failpoint.def. May be called from any thread.
+ *
+ * FAILPOINT_PATIENCE(seconds) is how long something that hangs is waited for: `seconds`, or in a
+ * test build WALFERRY_WATCHDOG_S where that is set and not 0.
  */
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #ifdef WALFERRY_FAILPOINTS
 
@@ -31,8 +35,11 @@ enum failpoint {
 bool failpoint_hit(enum failpoint failpoint);
 /* Static. */
 const char *failpoint_name(enum failpoint failpoint);
-#define FAILPOINT(id) failpoint_hit(FAILPOINT_##id)
+uint64_t failpoint_patience(uint64_t seconds);
+#define FAILPOINT(id)               failpoint_hit(FAILPOINT_##id)
+#define FAILPOINT_PATIENCE(seconds) failpoint_patience(seconds)
 
 #else
-#define FAILPOINT(id) false
+#define FAILPOINT(id)               false
+#define FAILPOINT_PATIENCE(seconds) (seconds)
 #endif

@@ -17,7 +17,7 @@
 
 #define CLOSE_MS 5000
 /* On top of transaction.timeout.ms, which bounds every call to librdkafka. */
-#define HUNG_MS 30000
+#define HUNG_S 30
 
 bool transaction_init(struct producer *self, const rd_kafka_conf_t *conf, struct err *err)
 {
@@ -29,7 +29,7 @@ bool transaction_init(struct producer *self, const rd_kafka_conf_t *conf, struct
     uint64_t socket_ms = properties_number(conf, "socket.timeout.ms");
     uint64_t least_ms = socket_ms < txn->timeout_ms ? socket_ms : txn->timeout_ms;
     txn->patience_ns = least_ms * NS_PER_MS / 2;
-    txn->hung_ns = (txn->timeout_ms + HUNG_MS) * NS_PER_MS;
+    txn->hung_ns = FAILPOINT_PATIENCE(txn->timeout_ms / 1000 + HUNG_S) * NS_PER_S;
     return true;
 }
 

@@ -257,6 +257,19 @@ START_TEST(threads_share_the_count)
 }
 END_TEST
 
+START_TEST(patience_can_be_short)
+{
+    unsetenv("WALFERRY_WATCHDOG_S");
+    ck_assert_uint_eq(FAILPOINT_PATIENCE(90), 90);
+    setenv("WALFERRY_WATCHDOG_S", "3", 1);
+    ck_assert_uint_eq(FAILPOINT_PATIENCE(90), 3);
+    setenv("WALFERRY_WATCHDOG_S", "0", 1);
+    ck_assert_uint_eq(FAILPOINT_PATIENCE(90), 90);
+    setenv("WALFERRY_WATCHDOG_S", "soon", 1);
+    ck_assert_uint_eq(FAILPOINT_PATIENCE(90), 90);
+}
+END_TEST
+
 START_TEST(names_differ)
 {
     for (int i = 0; i < FAILPOINT_COUNT; i++)
@@ -277,6 +290,7 @@ static Suite *suite_of_failpoint(void)
     tcase_add_test(tests, stop_goes_on_without_a_failure);
     tcase_add_test(tests, what_is_not_understood_ends_the_program);
     tcase_add_test(tests, threads_share_the_count);
+    tcase_add_test(tests, patience_can_be_short);
     tcase_add_test(tests, names_differ);
     suite_add_tcase(suite, tests);
     return suite;
