@@ -25,6 +25,12 @@ static char directory[128];
 static struct pg_server *pg;
 static struct kafka_server *kafka;
 static bool tests_run;
+static const char *label;
+
+void harness_label(const char *what)
+{
+    label = what;
+}
 
 const char *harness_dir(void)
 {
@@ -51,7 +57,8 @@ void fail_at(const char *file, int line, const char *format, ...)
         abort();
     va_end(list);
     if (tests_run)
-        ck_abort_msg("%s:%d: %s", file, line, message);
+        ck_abort_msg("%s%s%s:%d: %s", label == NULL ? "" : label, label == NULL ? "" : ": ", file,
+                     line, message);
     fprintf(stderr, "%s:%d: %s\n", file, line, message);
     exit(EXIT_FAILURE);
 }

@@ -53,6 +53,8 @@ struct e2e_suite {
 int harness_main(const struct e2e_suite *suite);
 /* Run `body` under a keeper with a directory; what it returns. For programs that are no suite. */
 int harness_keep(int (*body)(void *context), void *context);
+/* What the running test is about, for tests of a table; failures say it. Borrowed. */
+void harness_label(const char *label);
 /* Absolute path of the directory of this binary; ends with the binary. */
 const char *harness_dir(void);
 struct pg_server *shared_pg(void);
