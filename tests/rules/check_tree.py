@@ -375,8 +375,61 @@ def rule_metrics(sources):
     yield from unused(table, rows, 'METRIC_', used)
 
 
+FAILPOINTS = 'include/walferry/base/failpoint.def'
+FAULTS = 'tests/e2e/fault_table.c'
+FAILPOINT_LINE = re.compile(r'^/\* (src/\S+) \*/$|^FAILPOINT_ROW\((\w+),\s*"([^"]+)"', re.M)
+FAILPOINT_USE = re.compile(r'\bFAILPOINT\((\w+)\)')
+FAULT_ROW = re.compile(r'^\{"([^"]+)",', re.M)
+
+
+def failpoint_rows(table):
+    """Of each row its match and the place that the comment above it names."""
+    place = None
+    for match in FAILPOINT_LINE.finditer(table.text):
+        if match.group(1):
+            place = match.group(1)
+        else:
+            yield match, place
+
+
+def rule_failpoints(sources):
+    """every failpoint stands once in the code, where the table says, and is tested"""
+    table = find(sources, FAILPOINTS)
+    faults = find(sources, FAULTS)
+    rows = list(failpoint_rows(table)) if table else []
+    if not rows or not faults:
+        yield f'{FAILPOINTS if faults else FAULTS}:1: there is no table of failpoints'
+        return
+    yield from repeated(table, [row for row, _ in rows], 3, 'the name')
+    tested = {match.group(1): match for match in FAULT_ROW.finditer(faults.text)}
+    uses = {}
+    for source in sources:
+        if source.path.startswith('src/') and source.is_c:
+            for match in FAILPOINT_USE.finditer(source.code):
+                uses.setdefault(match.group(1), []).append((source, match))
+    for row, place in rows:
+        name = row.group(2)
+        places = [source.path for source, _ in uses.pop(name, [])]
+        if row.group(3).replace('.', '_').upper() != name:
+            yield table.at(row.start(), f'{name} is called {row.group(3)}')
+        if len(places) != 1:
+            yield table.at(row.start(), f'{name} stands {len(places)} times in the code, and has '
+                           'to stand once')
+        elif place is None or not (places[0] == place or places[0].startswith(place + '/')):
+            yield table.at(row.start(), f'{name} stands in {places[0]}, and not below {place}')
+        if row.group(3) not in tested:
+            yield table.at(row.start(), f'{row.group(3)} has no row in {FAULTS}')
+    for name, found in uses.items():
+        source, match = found[0]
+        yield source.at(match.start(), f'{name} has no row in {FAILPOINTS}')
+    names = {row.group(3) for row, _ in rows}
+    for name, match in tested.items():
+        if name not in names:
+            yield faults.at(match.start(), f'{name} has no row in {FAILPOINTS}')
+
+
 RULES = [rule_layers, rule_libraries, rule_headers, rule_licence, rule_calls, rule_size,
-         rule_finished, rule_machine, rule_errors, rule_metrics]
+         rule_finished, rule_machine, rule_errors, rule_metrics, rule_failpoints]
 
 
 def check(root):

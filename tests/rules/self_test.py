@@ -11,6 +11,10 @@ C = '/* SPDX-License-Identifier: Apache-2.0 */\n'
 PY = '# SPDX-License-Identifier: Apache-2.0\n'
 HEADER = C + '/*\n * x: what it owns.\n */\n#pragma once\n'
 
+def c_with(statement):
+    return C + 'void f(void)\n{\n    ' + statement + '\n}\n'
+
+
 # Near misses of every rule; all of it is allowed.
 GOOD = {
     'include/walferry/base/errors.def':
@@ -18,8 +22,12 @@ GOOD = {
         'ERROR(NONE, 0, NONE, 0, "none", "No error.")\n'
         'ERROR(USAGE, 1001, CONFIG, 64, "usage", "Usage.")\n',
     'include/walferry/metrics/metrics.def':
-        C + '/* METRIC(id, name). */\nMETRIC(STATE, "state", GAUGE)\n'
-        'METRIC(KAFKA_TRANSACTIONS, "kafka_transactions_total", COUNTER)\n',
+        C + '/* METRIC(id, name). */\nMETRIC(STATE, "state", GAUGE)\n',
+    'include/walferry/base/failpoint.def':
+        C + '/* FAILPOINT_ROW(id, name, meaning). */\n/* src/base */\n'
+        'FAILPOINT_ROW(LOG_WRITE, "log.write", "a line")\n/* src/sink/kafka */\n'
+        'FAILPOINT_ROW(TXN_COMMIT_ACK, "txn.commit.ack", "an answer")\n',
+    'tests/e2e/fault_table.c': C + '{"log.write", 1},\n{"txn.commit.ack", 1},\n',
     'include/walferry/base/err.h': HEADER + '#include <stdbool.h>\n',
     'include/walferry/base/compiler.h': HEADER +
         '#define PRINTF_LIKE(f, a) __attribute__((format(printf, f, a)))\n',
@@ -27,6 +35,8 @@ GOOD = {
     'src/main.c': C + '#include "walferry/command/command.h"\nint main(void)\n{\n    exit(0);\n}\n',
     'src/base/clock.c': C + 'int f(void)\n{\n    return clock_gettime(CLOCK_MONOTONIC, 0);\n}\n',
     'src/base/err.c': C + '#include "walferry/base/err.h"\nint e = ERR_NONE + ERR_USAGE;\n',
+    'src/base/line.c': c_with('if (FAILPOINT(LOG_WRITE)) return; /* FAILPOINT(LOG_WRITE) */'),
+    'src/sink/kafka/commit.c': c_with('discard(FAILPOINT(TXN_COMMIT_ACK));'),
     'src/command/run.c': C + '#include "walferry/pg/pg.h"\nvoid run(void)\n{\n'
         '    fprintf(stdout, "x");\n    printf("goto exit(1)");\n}\n',
     'src/pg/pg.c': C + '#include <libpq-fe.h>\n#include "walferry/base/err.h"\n',
@@ -50,10 +60,6 @@ GOOD = {
     'src/base/meson.build': PY,
     'tests/fuzz/corpus/seed': b'\xff\xfe',
 }
-
-
-def c_with(statement):
-    return C + 'void f(void)\n{\n    ' + statement + '\n}\n'
 
 
 LATER = ['TO' + 'DO', 'FIX' + 'ME', 'X' + 'XX', 'HA' + 'CK']
@@ -130,8 +136,24 @@ BAD += [
     ('errors', ERRORS, C + '/* an empty table */\n'),
     ('metrics', METRICS, GOOD[METRICS] + 'METRIC(OTHER, "other", GAUGE)\n'),
     ('metrics', METRICS, GOOD[METRICS] * 2),
-    ('metrics', 'src/sink/kafka/late.c', C + 'int m = METRIC_KAFKA_TRANSACTIONS;\n'),
     ('metrics', METRICS, C + '/* an empty table */\n'),
+]
+
+FAILPOINTS = 'include/walferry/base/failpoint.def'
+FAULTS = 'tests/e2e/fault_table.c'
+COMMIT = 'src/sink/kafka/commit.c'
+BAD += [
+    ('failpoints', FAILPOINTS, GOOD[FAILPOINTS] + 'FAILPOINT_ROW(DR_OK, "dr.ok", "not used")\n'),
+    ('failpoints', FAILPOINTS, GOOD[FAILPOINTS].replace('"log.write"', '"log.line"')),
+    ('failpoints', FAILPOINTS, GOOD[FAILPOINTS].replace('/* src/base */', '/* src/loop */')),
+    ('failpoints', FAILPOINTS, GOOD[FAILPOINTS].replace('/* src/base */', '/* src/bas */')),
+    ('failpoints', FAILPOINTS, C + '/* an empty table */\n'),
+    ('failpoints', FAULTS, C + '{"log.write", 1},\n'),
+    ('failpoints', FAULTS, GOOD[FAULTS] + '{"dr.ok", 1},\n'),
+    ('failpoints', COMMIT, c_with('f();')),
+    ('failpoints', COMMIT, GOOD[COMMIT] * 2),
+    ('failpoints', COMMIT, GOOD[COMMIT] + c_with('discard(FAILPOINT(DR_OK));')),
+    ('failpoints', 'src/sink/line.c', c_with('discard(FAILPOINT(LOG_WRITE));')),
 ]
 
 
@@ -157,7 +179,7 @@ def main(check):
         found = findings_of(check, {**GOOD, path: contents})
         right = list(found) == [rule] and all(f.startswith(path + ':') for f in found[rule])
         # A table that lost or lacks a use is found at the row, not where the use is missing.
-        if rule in ('errors', 'metrics') and path.startswith('src/'):
+        if rule == 'failpoints' or (rule in ('errors', 'metrics') and path.startswith('src/')):
             right = list(found) == [rule]
         results.append((f'{rule} finds {path}', None if right else found or 'nothing was found'))
     fired = {rule for rule, _, _ in BAD}
