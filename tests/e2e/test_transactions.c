@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The Kafka sink's transactions and positions, on Kafka itself: what a reader of committed records
  * sees, and what the next writer finds. */
-#include <stdio.h>
-#include <string.h>
-
 #include <librdkafka/rdkafka.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "harness.h"
 #include "kafka_client.h"
@@ -426,6 +427,279 @@ START_TEST(writers_of_other_slots_do_not_fence_each_other)
 }
 END_TEST
 
+/* The coordinator ended the transaction: to the writer it looks as if somebody took over. */
+START_TEST(a_transaction_that_was_open_too_long_ends_the_writer)
+{
+    static const char *const settings[] = {"transaction.timeout.ms", "1000", NULL};
+    struct kafka_server *kafka =
+        kafka_start("transaction.abort.timed.out.transaction.cleanup.interval.ms=200\n");
+    struct place place = place_on("late", kafka);
+    place.opts.settings = settings;
+    kafka_create_topic(kafka, place.orders, 1, NULL);
+    struct consumer *consumer = consumer_new(&place.world, place.orders, NULL);
+    struct writer *writer = claimed(&place.opts);
+    writer_put(writer, place.orders, "a", "lost");
+    acknowledged(writer);
+    /* Is seen when the transaction before it has ended. */
+    kafka_produce(kafka, place.orders, 0, "b", "after");
+    consumer_expect(consumer, 1);
+    ck_assert_str_eq(writer_save(writer, "late"), "HALT KAFKA_FENCED");
+    ck_assert_ptr_nonnull(strstr(writer_detail(writer), "transaction.timeout.ms"));
+    writer_close(writer);
+    writer = claimed(&place.opts);
+    ck_assert_ptr_null(writer_position(writer));
+    writer_close(writer);
+    consumer_exactly(consumer, 1);
+    consumer_free(consumer);
+    kafka_free(kafka);
+}
+END_TEST
+
+/* --- commits in doubt --- */
+
+/* The broker stands still when the records are written and the commit is still to come. */
+static void freeze_before_the_commit(struct writer *writer, struct place *place)
+{
+    writer_put(writer, place->orders, "a", "1");
+    ck_assert_str_eq(writer_save_begin(writer, "first"), "TAKEN");
+    acknowledged(writer);
+    ck_assert_int_eq(kill(place->world.kafka->pid, SIGSTOP), 0);
+}
+
+static void turn_for(struct writer *writer, int ms)
+{
+    for (uint64_t end = now_ms() + (uint64_t)ms; now_ms() < end;)
+        writer_turn(writer);
+}
+
+static void doubted(struct writer *writer)
+{
+    wait_until(writer_saved(writer) != NULL, "%s", writer_detail(writer));
+    ck_assert_str_eq(writer_saved(writer), "DELIVERED NONE");
+    ck_assert_uint_eq(writer_delivered(writer), 1);
+    ck_assert_ptr_nonnull(writer_failed(writer));
+    ck_assert_str_eq(writer_failed(writer), "KAFKA_DOUBT");
+}
+
+static void goes_on(struct writer *writer, struct place *place)
+{
+    struct consumer *consumer = consumer_new(&place->world, place->orders, NULL);
+    writer_reset(writer);
+    ck_assert_str_eq(writer_claim(writer), "DELIVERED NONE");
+    if (writer_position(writer) == NULL)
+        writer_put(writer, place->orders, "a", "1");
+    writer_put(writer, place->orders, "a", "2");
+    ck_assert_str_eq(writer_save(writer, "second"), "DELIVERED NONE");
+    ck_assert_ptr_null(writer_failed(writer));
+    struct records records = consumer_exactly(consumer, 2);
+    ck_assert_str_eq(records.items[0].value, "1");
+    ck_assert_str_eq(records.items[1].value, "2");
+    consumer_free(consumer);
+}
+
+START_TEST(after_a_commit_across_a_lost_connection_the_producer_is_replaced)
+{
+    struct kafka_server *kafka = kafka_start(NULL);
+    struct place place = place_on("killed", kafka);
+    struct writer *writer = claimed(&place.opts);
+    freeze_before_the_commit(writer, &place);
+    turn_for(writer, 500);
+    kafka_kill(kafka);
+    turn_for(writer, 500);
+    ck_assert_ptr_null(writer_saved(writer));
+    kafka_resume(kafka);
+    doubted(writer);
+    goes_on(writer, &place);
+    writer_close(writer);
+    kafka_free(kafka);
+}
+END_TEST
+
+START_TEST(after_a_slow_commit_the_producer_is_replaced)
+{
+    static const char *const settings[] = {"socket.timeout.ms", "4000", NULL};
+    struct kafka_server *kafka = kafka_start(NULL);
+    struct place place = place_on("slow", kafka);
+    place.opts.settings = settings;
+    struct writer *writer = claimed(&place.opts);
+    freeze_before_the_commit(writer, &place);
+    turn_for(writer, 2800);
+    ck_assert_ptr_null(writer_saved(writer));
+    ck_assert_int_eq(kill(kafka->pid, SIGCONT), 0);
+    doubted(writer);
+    goes_on(writer, &place);
+    writer_close(writer);
+    kafka_free(kafka);
+}
+END_TEST
+
+START_TEST(a_commit_without_an_answer_is_given_up_as_unknown)
+{
+    static const char *const settings[] = {"transaction.timeout.ms", "3000", NULL};
+    struct kafka_server *kafka = kafka_start(NULL);
+    struct place place = place_on("unknown", kafka);
+    place.opts.settings = settings;
+    struct writer *writer = claimed(&place.opts);
+    freeze_before_the_commit(writer, &place);
+    wait_until(writer_saved(writer) != NULL, "%s", writer_detail(writer));
+    ck_assert_str_eq(writer_saved(writer), "RETRY KAFKA_DOUBT");
+    ck_assert_uint_eq(writer_delivered(writer), 0);
+    ck_assert_int_eq(kill(kafka->pid, SIGCONT), 0);
+    goes_on(writer, &place);
+    writer_close(writer);
+    kafka_free(kafka);
+}
+END_TEST
+
+/* --- brokers that die --- */
+
+#define ROUND_RECORDS 60
+
+enum kill_at { KILL_NEVER, KILL_IN_RECORDS, KILL_AT_SAVE, KILL_AT_COMMIT, KILL_MOMENTS };
+
+static void kill_broker(struct kafka_server *kafka)
+{
+    kafka_kill(kafka);
+    kafka_resume(kafka);
+}
+
+static bool in_trouble(struct writer *writer)
+{
+    return writer_failed(writer) != NULL || writer_refused(writer) != NULL;
+}
+
+/* False: it is not known that the round was committed. */
+static bool write_round(struct writer *writer, struct place *place, int round, enum kill_at kill_at)
+{
+    for (int i = 0; i < ROUND_RECORDS; i++) {
+        const char *answer;
+        if (kill_at == KILL_IN_RECORDS && i == ROUND_RECORDS / 2)
+            kill_broker(place->world.kafka);
+        while (strcmp(answer = writer_offer(writer, place->orders, text("k%d", i % 7),
+                                            text("%d", round * ROUND_RECORDS + i)),
+                      "BUSY") == 0)
+            writer_turn(writer);
+        if (strcmp(answer, "TAKEN") != 0)
+            return false;
+    }
+    if (strcmp(writer_save_begin(writer, text("round %d", round)), "TAKEN") != 0)
+        return false;
+    if (kill_at == KILL_AT_COMMIT)
+        acknowledged(writer);
+    if (kill_at == KILL_AT_SAVE || kill_at == KILL_AT_COMMIT)
+        kill_broker(place->world.kafka);
+    wait_until(writer_saved(writer) != NULL || in_trouble(writer), "%s", writer_detail(writer));
+    return !in_trouble(writer) && strcmp(writer_saved(writer), "DELIVERED NONE") == 0;
+}
+
+static void each_once_and_in_order(struct place *place, int rounds)
+{
+    int last[7] = {-1, -1, -1, -1, -1, -1, -1};
+    struct consumer *consumer = consumer_new(&place->world, place->orders, NULL);
+    struct records records = consumer_exactly(consumer, (size_t)rounds * ROUND_RECORDS);
+    for (size_t i = 0; i < records.count; i++) {
+        int key = records.items[i].key[1] - '0';
+        int value = (int)strtol(records.items[i].value, NULL, 10);
+        ck_assert_msg(value > last[key], "%d after %d", value, last[key]);
+        last[key] = value;
+    }
+    consumer_free(consumer);
+}
+
+START_TEST(killed_brokers_neither_lose_nor_repeat)
+{
+    static const char *const settings[] = {"transaction.timeout.ms", "20000", NULL};
+    struct kafka_server *kafka = kafka_start(NULL);
+    struct place place = place_on("deadly", kafka);
+    place.opts.settings = settings;
+    struct writer *writer = claimed(&place.opts);
+    for (int round = 0; round < KILL_MOMENTS; round++) {
+        enum kill_at kill_at = (enum kill_at)round;
+        while (!write_round(writer, &place, round, kill_at)) {
+            char *wanted = text("round %d", round);
+            writer_close(writer);
+            writer = claimed(&place.opts);
+            char *found = writer_position(writer);
+            if (found != NULL && strcmp(found, wanted) == 0)
+                break;
+            kill_at = KILL_NEVER;
+        }
+    }
+    writer_close(writer);
+    each_once_and_in_order(&place, KILL_MOMENTS);
+    kafka_free(kafka);
+}
+END_TEST
+
+/* --- rights --- */
+
+static void allow(const struct kafka_server *kafka, const char *topic,
+                  rd_kafka_AclOperation_t operation)
+{
+    char message[256];
+    rd_kafka_t *client = kafka_client_new(RD_KAFKA_PRODUCER, kafka->address, NULL);
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
+    rd_kafka_AclBinding_t *acl = rd_kafka_AclBinding_new(
+        RD_KAFKA_RESOURCE_TOPIC, topic, RD_KAFKA_RESOURCE_PATTERN_LITERAL, "User:ANONYMOUS", "*",
+        operation, RD_KAFKA_ACL_PERMISSION_TYPE_ALLOW, message, sizeof message);
+    REQUIRE(acl != NULL, "%s", message);
+    rd_kafka_CreateAcls(client, &acl, 1, NULL, queue);
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, DEADLINE_MS);
+    REQUIRE(event != NULL && rd_kafka_event_error(event) == 0, "no answer");
+    size_t count;
+    const rd_kafka_acl_result_t **results =
+        rd_kafka_CreateAcls_result_acls(rd_kafka_event_CreateAcls_result(event), &count);
+    REQUIRE(count == 1 && rd_kafka_acl_result_error(results[0]) == NULL, "%s",
+            rd_kafka_error_string(rd_kafka_acl_result_error(results[0])));
+    rd_kafka_event_destroy(event);
+    rd_kafka_AclBinding_destroy(acl);
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_destroy(client);
+}
+
+/* A right holds soon after it was given. */
+static void claim_until(struct writer *writer, const char *answer, const char *before)
+{
+    while (strcmp(writer_claim(writer), before) == 0) {
+    }
+    ck_assert_str_eq(writer_claimed(writer), answer);
+}
+
+START_TEST(rights_that_are_missing_are_named)
+{
+    struct kafka_server *kafka = kafka_start(
+        "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\n"
+        "allow.everyone.if.no.acl.found=true\n");
+    struct place place = place_on("rights", kafka);
+    kafka_create_topic(kafka, place.positions, 1, "cleanup.policy=delete");
+    struct writer *writer = writer_open(&place.opts);
+    allow(kafka, place.positions, RD_KAFKA_ACL_OPERATION_DESCRIBE);
+    claim_until(writer, "BLOCKED KAFKA_AUTH", "HALT KAFKA_POSITIONS");
+    ck_assert_ptr_nonnull(strstr(writer_detail(writer), "kafka-acls.sh --add"));
+    ck_assert_ptr_nonnull(strstr(writer_detail(writer), place.positions));
+    /* Who may not see the policy of the topic has to trust. */
+    allow(kafka, place.positions, RD_KAFKA_ACL_OPERATION_READ);
+    claim_until(writer, "DELIVERED NONE", "BLOCKED KAFKA_AUTH");
+    ck_assert_str_eq(writer_save(writer, "refused"), "BLOCKED KAFKA_AUTH");
+    ck_assert_msg(strstr(writer_detail(writer), place.positions) != NULL, "%s",
+                  writer_detail(writer));
+    allow(kafka, place.positions, RD_KAFKA_ACL_OPERATION_WRITE);
+    writer_reset(writer);
+    ck_assert_str_eq(writer_claim(writer), "DELIVERED NONE");
+    allow(kafka, place.orders, RD_KAFKA_ACL_OPERATION_CREATE);
+    allow(kafka, place.orders, RD_KAFKA_ACL_OPERATION_DESCRIBE);
+    writer_put(writer, place.orders, "a", "1");
+    wait_until((writer_turn(writer), writer_refused(writer) != NULL), "it is not refused");
+    ck_assert_str_eq(writer_refused(writer), "BLOCKED KAFKA_AUTH");
+    ck_assert_msg(strstr(writer_detail(writer), place.orders) != NULL, "%s", writer_detail(writer));
+    writer_reset(writer);
+    allow(kafka, place.positions, RD_KAFKA_ACL_OPERATION_DESCRIBE_CONFIGS);
+    claim_until(writer, "HALT KAFKA_POSITIONS", "DELIVERED NONE");
+    writer_close(writer);
+    kafka_free(kafka);
+}
+END_TEST
+
 static void add(TCase *tests)
 {
     tcase_add_test(tests, records_are_seen_with_the_position_and_not_before);
@@ -442,6 +716,12 @@ static void add(TCase *tests)
     tcase_add_test(tests, a_second_claim_fences_the_first);
     tcase_add_test(tests, records_of_a_fenced_writer_are_refused);
     tcase_add_test(tests, writers_of_other_slots_do_not_fence_each_other);
+    tcase_add_test(tests, a_transaction_that_was_open_too_long_ends_the_writer);
+    tcase_add_test(tests, after_a_commit_across_a_lost_connection_the_producer_is_replaced);
+    tcase_add_test(tests, after_a_slow_commit_the_producer_is_replaced);
+    tcase_add_test(tests, a_commit_without_an_answer_is_given_up_as_unknown);
+    tcase_add_test(tests, killed_brokers_neither_lose_nor_repeat);
+    tcase_add_test(tests, rights_that_are_missing_are_named);
 }
 
 static const struct e2e_suite suite = {"transactions", NEEDS_KAFKA, add};

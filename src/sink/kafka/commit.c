@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "commit.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "walferry/base/assert.h"
@@ -94,6 +95,16 @@ static void ask(struct task *task)
     rd_kafka_topic_destroy(handle);
 }
 
+/* A call that a failed transaction does not allow says why it failed; that it is open is no reason
+ * either to allow this one. */
+static void why(struct task *task)
+{
+    rd_kafka_error_t *error = rd_kafka_begin_transaction(task->producer);
+    task->code = error == NULL ? RD_KAFKA_RESP_ERR__STATE : rd_kafka_error_code(error);
+    snprintf(task->reason, sizeof(task->reason), "%s", rd_kafka_error_string(error));
+    rd_kafka_error_destroy(error);
+}
+
 static void throw_events_away(rd_kafka_t *producer)
 {
     rd_kafka_queue_t *queue = rd_kafka_queue_get_main(producer);
@@ -139,6 +150,9 @@ static void run(struct job *job, struct worker *worker)
         break;
     case TASK_ASK:
         ask(task);
+        break;
+    case TASK_WHY:
+        why(task);
         break;
     case TASK_END:
         if (task->abort) {

@@ -19,6 +19,8 @@ enum task_kind {
     TASK_COMMIT,
     /* Ask a broker for a topic. The message that asks elsewhere would be one of the transaction. */
     TASK_ASK,
+    /* Ask why the transaction failed. Harmless when it did not. */
+    TASK_WHY,
     /* Destroy the producer; it is the job's. Not cancelled by anything. */
     TASK_END,
 };
@@ -36,8 +38,9 @@ struct task {
     uint64_t took_ns;
     /* TASK_ASK */
     char topic[TOPIC_NAME_MAX + 1];
-    /* NO_ERROR: flushed; the topic is there */
+    /* NO_ERROR: flushed; the topic is there. Of TASK_WHY: the reason */
     rd_kafka_resp_err_t code;
+    char reason[192]; /* in words */
     /* TASK_END: records are in an open transaction, which holds up readers of committed ones */
     bool abort;
 };

@@ -114,14 +114,19 @@ static void on_error(struct producer *self, rd_kafka_event_t *event)
     producer_detail(self, outcome_name(code), rd_kafka_event_error_string(event));
 }
 
-static void on_log(rd_kafka_event_t *event)
+static void on_log(struct producer *self, rd_kafka_event_t *event)
 {
     const char *facility;
     const char *text;
     int level;
-    if (log_enabled(LOG_DEBUG) && rd_kafka_event_log(event, &facility, &text, &level) == 0) {
-        log_debug("librdkafka", F_STR("facility", facility), F_STR("text", text));
+    if (rd_kafka_event_log(event, &facility, &text, &level) != 0) {
+        return;
     }
+    /* Names the topic, which no error of a transaction does. */
+    if (strcmp(facility, "ADDPARTS") == 0) {
+        transaction_trouble(self, text);
+    }
+    log_debug("librdkafka", F_STR("facility", facility), F_STR("text", text));
 }
 
 static void on_event(struct producer *self, rd_kafka_event_t *event)
@@ -131,7 +136,7 @@ static void on_event(struct producer *self, rd_kafka_event_t *event)
         on_error(self, event);
         break;
     case RD_KAFKA_EVENT_LOG:
-        on_log(event);
+        on_log(self, event);
         break;
     case RD_KAFKA_EVENT_CREATETOPICS_RESULT:
         asking_created(self, event, clock_mono_ns());

@@ -70,7 +70,9 @@ static void forget(struct transaction *txn)
     txn->reported = 0;
     txn->doomed = false;
     txn->refused = false;
+    txn->holding = false;
     txn->saving = false;
+    txn->trouble[0] = '\0';
     txn->doubt = false;
     txn->noticed = false;
 }
@@ -196,42 +198,110 @@ void transaction_taken(struct producer *self, uint64_t tag)
     txn->count++;
 }
 
+static void hint(struct transaction *txn, const struct verdict *verdict)
+{
+    if (verdict->hint[0] != '\0') {
+        snprintf(txn->hint, sizeof(txn->hint), "%s", verdict->hint);
+    }
+}
+
 static void position_reported(struct producer *self, const struct sink_report *report)
 {
     struct transaction *txn = &self->txn;
     struct verdict verdict = {report->outcome, report->code, report->error, ""};
     ASSERT(txn->saving);
-    if (report->outcome == SINK_DELIVERED && self->opts->transactional) {
-        return;
-    }
     if (report->outcome == SINK_DELIVERED && FAILPOINT(POSITION_SAVED)) {
         verdict = (struct verdict){SINK_RETRY, ERR_KAFKA_DELIVERY, "failpoint", ""};
     }
-    txn->doomed = self->opts->transactional;
     txn->saving = false;
     transaction_notice(self, REPORT_SAVED, &verdict);
+}
+
+/* librdkafka threw the record away, because of a failure that it tells to the next call only. */
+static bool purged(const struct producer *self, const struct sink_report *report)
+{
+    return self->fatal == RD_KAFKA_RESP_ERR_NO_ERROR &&
+           strncmp(report->error, "_PURGE", strlen("_PURGE")) == 0;
+}
+
+/* True: the report waits until it is known why, or one with a reason was handed out already. */
+static bool purge_kept(struct producer *self, const struct sink_report *report)
+{
+    struct transaction *txn = &self->txn;
+    struct task *task =
+        txn->holding || txn->refused ? NULL : task_new(TASK_WHY, self->rk, txn->generation);
+    if (task != NULL) {
+        txn->holding = true;
+        txn->held = *report;
+        txn->held.kind = report->tag == POSITION_TAG ? REPORT_SAVED : REPORT_RECORD;
+        worker_add(txn->worker, &task->job);
+    }
+    return txn->holding || txn->refused;
 }
 
 bool transaction_keeps(struct producer *self, const struct sink_report *report)
 {
     struct transaction *txn = &self->txn;
-    if (self->opts->transactional && self->fatal != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    bool position = report->tag == POSITION_TAG;
+    if (!self->opts->transactional) {
+        if (position) {
+            position_reported(self, report);
+        }
+        return position;
+    }
+    if (report->outcome == SINK_DELIVERED) {
+        return true;
+    }
+    txn->doomed = true;
+    if (self->fatal != RD_KAFKA_RESP_ERR_NO_ERROR) {
         struct verdict verdict;
         verdict_set(&verdict, outcome_of_fatal(self->fatal), NULL, txn->id);
-        if (verdict.hint[0] != '\0') {
-            snprintf(txn->hint, sizeof(txn->hint), "%s", verdict.hint);
-        }
+        hint(txn, &verdict);
     }
-    if (report->tag == POSITION_TAG) {
+    if (purged(self, report) && purge_kept(self, report)) {
+        return true;
+    }
+    txn->holding = false;
+    if (position) {
         position_reported(self, report);
         return true;
     }
-    if (!self->opts->transactional || report->outcome == SINK_DELIVERED) {
-        return self->opts->transactional;
-    }
-    txn->doomed = true;
     txn->refused = true;
     return false;
+}
+
+/* The reason of the transaction's failure is that of the report. */
+static void explained(struct producer *self, const struct task *task)
+{
+    struct transaction *txn = &self->txn;
+    struct outcome outcome = outcome_in_transaction(task->code);
+    if (!txn->holding) {
+        return;
+    }
+    txn->holding = false;
+    /* A suspect batch has reports of its own. */
+    if (outcome.outcome == SINK_BLOCKED || outcome.outcome == SINK_HALT) {
+        txn->held.outcome = outcome.outcome;
+        txn->held.code = outcome.err;
+        txn->held.error = outcome_name(task->code);
+        struct verdict verdict;
+        verdict_set(&verdict, outcome, NULL, txn->id);
+        hint(txn, &verdict);
+    }
+    if (txn->hint[0] == '\0') {
+        properties_printable(txn->trouble[0] == '\0' ? task->reason : txn->trouble, txn->hint,
+                             sizeof(txn->hint));
+    }
+    txn->refused = txn->held.kind == REPORT_RECORD;
+    txn->notice = txn->held;
+    txn->noticed = true;
+}
+
+void transaction_trouble(struct producer *self, const char *text)
+{
+    if (self->txn.trouble[0] == '\0') {
+        snprintf(self->txn.trouble, sizeof(self->txn.trouble), "%s", text);
+    }
 }
 
 void transaction_disturbed(struct producer *self)
@@ -280,6 +350,9 @@ static void task_ended(struct producer *self, const struct task *task)
         break;
     case TASK_ASK:
         asked(self, task);
+        break;
+    case TASK_WHY:
+        explained(self, task);
         break;
     case TASK_END:
         break;

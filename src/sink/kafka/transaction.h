@@ -50,12 +50,15 @@ struct transaction {
     rd_kafka_topic_t *topic;         /* of the positions */
     uint64_t first;                  /* tags of the open transaction, consecutive */
     uint64_t count;
-    uint64_t reported; /* so many of them were handed out as delivered */
-    bool doomed;       /* it cannot be committed any more */
-    bool refused;      /* a record of it was reported as not delivered */
-    bool saving;       /* the position is in flight or waits to be committed */
-    bool disturbed;    /* an error came while committing */
-    bool doubt;        /* committed, and the producer has to be replaced */
+    uint64_t reported;       /* so many of them were handed out as delivered */
+    bool doomed;             /* it cannot be committed any more */
+    bool holding;            /* `held` waits for its reason */
+    struct sink_report held; /* of what librdkafka threw away */
+    char trouble[192];       /* what librdkafka first logged about the transaction */
+    bool refused;            /* a record of it was reported as not delivered */
+    bool saving;             /* the position is in flight or waits to be committed */
+    bool disturbed;          /* an error came while committing */
+    bool doubt;              /* committed, and the producer has to be replaced */
     bool noticed;
     struct sink_report notice; /* of the claim or the save */
     uint64_t timeout_ms;       /* transaction.timeout.ms */
@@ -86,6 +89,8 @@ void transaction_notice(struct producer *self, enum sink_report_kind kind,
 bool transaction_keeps(struct producer *self, const struct sink_report *report);
 /* An error event came. */
 void transaction_disturbed(struct producer *self);
+/* librdkafka logged why the transaction fails. */
+void transaction_trouble(struct producer *self, const char *text);
 /* Before librdkafka's events are read: see what jobs have ended. */
 void transaction_look(struct producer *self);
 /* When no event is left, so that those of the time before the end of a job are known: what the jobs

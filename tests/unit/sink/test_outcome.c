@@ -59,6 +59,7 @@ static const struct expectation expectations[] = {
     {CODE(INVALID_REQUIRED_ACKS), SINK_HALT, ERR_KAFKA_UNSUPPORTED},
     {CODE(UNSUPPORTED_COMPRESSION_TYPE), SINK_HALT, ERR_KAFKA_UNSUPPORTED},
     {CODE(_FENCED), SINK_HALT, ERR_KAFKA_FENCED},
+    {CODE(INVALID_TRANSACTION_TIMEOUT), SINK_HALT, ERR_KAFKA_CONFIG},
     /* Never seen before: may pass. */
     {9999, SINK_RETRY, ERR_KAFKA_DELIVERY},
 };
@@ -85,6 +86,47 @@ START_TEST(a_broken_producer_is_replaced_unless_its_cause_stays)
 }
 END_TEST
 
+START_TEST(in_a_transaction_an_old_epoch_is_somebody_elses_doing)
+{
+    ck_assert_int_eq(outcome_in_transaction(CODE(INVALID_PRODUCER_EPOCH)).err, ERR_KAFKA_FENCED);
+    ck_assert_int_eq(outcome_in_transaction(CODE(INVALID_PRODUCER_EPOCH)).outcome, SINK_HALT);
+    ck_assert_int_eq(outcome_in_transaction(CODE(PRODUCER_FENCED)).err, ERR_KAFKA_FENCED);
+    for (size_t i = 0; i < ARRAY_LEN(expectations); i++) {
+        if (expectations[i].code != CODE(INVALID_PRODUCER_EPOCH)) {
+            ck_assert_int_eq(
+                outcome_in_transaction((rd_kafka_resp_err_t)expectations[i].code).outcome,
+                expectations[i].outcome);
+        }
+    }
+}
+END_TEST
+
+static const char *hint_for(int code, const char *topic, const char *id)
+{
+    static struct verdict verdict;
+    verdict_set(&verdict, outcome_of((rd_kafka_resp_err_t)code), topic, id);
+    ck_assert_int_eq(verdict.outcome, outcome_of((rd_kafka_resp_err_t)code).outcome);
+    ck_assert_str_eq(verdict.error, outcome_name((rd_kafka_resp_err_t)code));
+    return verdict.hint;
+}
+
+START_TEST(a_verdict_says_what_mends_it)
+{
+    ck_assert_ptr_nonnull(
+        strstr(hint_for(CODE(TRANSACTIONAL_ID_AUTHORIZATION_FAILED), "t", "walferry-a-1-s"),
+               "--transactional-id walferry-a-1-s"));
+    ck_assert_ptr_nonnull(
+        strstr(hint_for(CODE(TOPIC_AUTHORIZATION_FAILED), "t", "id"), "--topic t"));
+    ck_assert_str_eq(hint_for(CODE(TOPIC_AUTHORIZATION_FAILED), NULL, NULL), "");
+    const char *fenced = hint_for(CODE(_FENCED), NULL, NULL);
+    ck_assert_ptr_nonnull(strstr(fenced, "took over"));
+    ck_assert_ptr_nonnull(strstr(fenced, "transaction.timeout.ms"));
+    ck_assert_ptr_nonnull(strstr(hint_for(CODE(INVALID_TRANSACTION_TIMEOUT), NULL, NULL),
+                                 "transaction.max.timeout.ms"));
+    ck_assert_str_eq(hint_for(CODE(REQUEST_TIMED_OUT), "t", "id"), "");
+}
+END_TEST
+
 START_TEST(names_are_static)
 {
     ck_assert_ptr_null(outcome_name(CODE(NO_ERROR)));
@@ -102,6 +144,8 @@ static Suite *suite_of_outcome(void)
     TCase *tests = tcase_create("outcome");
     tcase_add_test(tests, every_code_has_its_class);
     tcase_add_test(tests, a_broken_producer_is_replaced_unless_its_cause_stays);
+    tcase_add_test(tests, in_a_transaction_an_old_epoch_is_somebody_elses_doing);
+    tcase_add_test(tests, a_verdict_says_what_mends_it);
     tcase_add_test(tests, names_are_static);
     suite_add_tcase(suite, tests);
     return suite;

@@ -188,6 +188,70 @@ START_TEST(defaults_keep_the_promises)
 }
 END_TEST
 
+START_TEST(in_transactions_nothing_is_held_longer_than_the_transaction)
+{
+    rd_kafka_conf_t *conf;
+    opts.transactional = true;
+    ck_assert(properties_producer(&opts, &conf, &fault, &err));
+    expect(conf, "transaction.timeout.ms", "60000");
+    expect(conf, "message.timeout.ms", "60000");
+    expect(conf, "enable.idempotence", "true");
+    ck_assert_uint_eq(properties_number(conf, "message.timeout.ms"), 60000);
+    rd_kafka_conf_destroy(conf);
+    /* Never to give up is what the relay makes of it. */
+    properties[1] = (struct property){"message.timeout.ms", "0", false};
+    properties[2] = (struct property){"transaction.timeout.ms", "20000", false};
+    opts.property_count = 3;
+    ck_assert_msg(properties_producer(&opts, &conf, &fault, &err), "%s", err.message);
+    expect(conf, "transaction.timeout.ms", "20000");
+    expect(conf, "message.timeout.ms", "20000");
+    rd_kafka_conf_destroy(conf);
+    ck_assert(!check("message.timeout.ms", "1000"));
+    ck_assert(!check("transactional.id", "mine"));
+    opts.transactional = false;
+    ck_assert(!check("transaction.timeout.ms", "20000"));
+    ck_assert_ptr_nonnull(strstr(err.hint, "delivery.guarantee"));
+}
+END_TEST
+
+START_TEST(a_request_must_fit_into_the_transaction)
+{
+    opts.transactional = true;
+    properties[2] = (struct property){"transaction.timeout.ms", "20000", false};
+    opts.property_count = 3;
+    properties[1] = (struct property){"socket.timeout.ms", "20000", false};
+    ck_assert_msg(sink_kafka_check(&opts, &fault, &err), "%s", err.message);
+    properties[1].value = "20001";
+    ck_assert(!sink_kafka_check(&opts, &fault, &err));
+    ck_assert_int_eq(err.code, ERR_KAFKA_CONFIG);
+    ck_assert_uint_eq(fault, 1);
+    ck_assert_ptr_nonnull(strstr(err.message, "socket.timeout.ms=20001"));
+    ck_assert_ptr_nonnull(strstr(err.hint, "20000"));
+    opts.transactional = false;
+    opts.property_count = 2;
+    ck_assert(sink_kafka_check(&opts, &fault, &err));
+}
+END_TEST
+
+START_TEST(readers_take_the_connection_and_are_quiet)
+{
+    rd_kafka_conf_t *conf;
+    properties[1] = (struct property){"socket.keepalive.enable", "true", false};
+    properties[2] = (struct property){"linger.ms", "7", false};
+    opts.property_count = 3;
+    ck_assert(properties_reader(&opts, "read_committed", &conf, &err));
+    expect(conf, "bootstrap.servers", "127.0.0.1:9092");
+    expect(conf, "socket.keepalive.enable", "true");
+    expect(conf, "linger.ms", "5");
+    expect(conf, "isolation.level", "read_committed");
+    expect(conf, "enable.auto.commit", "false");
+    expect(conf, "allow.auto.create.topics", "false");
+    rd_kafka_conf_destroy(conf);
+    properties[1].value = "maybe";
+    ck_assert(!properties_reader(&opts, "read_uncommitted", &conf, &err));
+}
+END_TEST
+
 START_TEST(the_user_wins_over_a_default)
 {
     properties[1] = (struct property){"client.id", "mine", false};
@@ -229,6 +293,9 @@ static Suite *suite_of_properties(void)
     tcase_add_test(tests, servers_are_required);
     tcase_add_test(tests, secrets_are_never_shown);
     tcase_add_test(tests, defaults_keep_the_promises);
+    tcase_add_test(tests, in_transactions_nothing_is_held_longer_than_the_transaction);
+    tcase_add_test(tests, a_request_must_fit_into_the_transaction);
+    tcase_add_test(tests, readers_take_the_connection_and_are_quiet);
     tcase_add_test(tests, the_user_wins_over_a_default);
     tcase_add_test(tests, huge_limits_stay_within_librdkafkas);
     tcase_add_test(tests, text_from_outside_is_made_printable);
