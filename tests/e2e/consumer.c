@@ -24,35 +24,54 @@ struct consumer {
     size_t room;
 };
 
-struct consumer *consumer_new(const struct world *world, const char *topic, ...)
+static struct consumer *open_consumer(const struct world *world, const char *isolation)
 {
-    static const char *const settings[] = {"group.id",
-                                           "not-used",
-                                           "isolation.level",
-                                           "read_committed",
-                                           "enable.auto.commit",
-                                           "false",
-                                           "enable.partition.eof",
-                                           "true",
-                                           "auto.offset.reset",
-                                           "earliest",
-                                           "fetch.wait.max.ms",
-                                           "50",
-                                           "topic.metadata.refresh.interval.ms",
-                                           "1000",
-                                           NULL};
-    va_list list;
+    const char *const settings[] = {"group.id",
+                                    "not-used",
+                                    "isolation.level",
+                                    isolation,
+                                    "enable.auto.commit",
+                                    "false",
+                                    "enable.partition.eof",
+                                    "true",
+                                    "auto.offset.reset",
+                                    "earliest",
+                                    "fetch.wait.max.ms",
+                                    "50",
+                                    "reconnect.backoff.max.ms",
+                                    "500",
+                                    "topic.metadata.refresh.interval.ms",
+                                    "1000",
+                                    NULL};
     struct consumer *consumer = calloc(1, sizeof *consumer);
     REQUIRE(consumer != NULL && world->kafka != NULL, "no broker");
     consumer->client = kafka_client_new(RD_KAFKA_CONSUMER, world->kafka->address, settings);
     rd_kafka_poll_set_consumer(consumer->client);
     consumer->ends = rd_kafka_topic_partition_list_new(16);
+    return consumer;
+}
+
+static void add_topic(struct consumer *consumer, const char *topic)
+{
+    REQUIRE(consumer->topic_count < TOPICS_MAX, "too many topics");
+    consumer->topics[consumer->topic_count++] = text("%s", topic);
+}
+
+struct consumer *consumer_new(const struct world *world, const char *topic, ...)
+{
+    va_list list;
+    struct consumer *consumer = open_consumer(world, "read_committed");
     va_start(list, topic);
-    for (; topic != NULL; topic = va_arg(list, const char *)) {
-        REQUIRE(consumer->topic_count < TOPICS_MAX, "too many topics");
-        consumer->topics[consumer->topic_count++] = text("%s", topic);
-    }
+    for (; topic != NULL; topic = va_arg(list, const char *))
+        add_topic(consumer, topic);
     va_end(list);
+    return consumer;
+}
+
+struct consumer *consumer_new_uncommitted(const struct world *world, const char *topic)
+{
+    struct consumer *consumer = open_consumer(world, "read_uncommitted");
+    add_topic(consumer, topic);
     return consumer;
 }
 

@@ -43,6 +43,8 @@ struct consumer;
 /* Names of topics follow, the last is NULL. */
 struct consumer *consumer_new(const struct world *world, const char *topic, ...)
     __attribute__((sentinel));
+/* The same, and records of open and aborted transactions too. */
+struct consumer *consumer_new_uncommitted(const struct world *world, const char *topic);
 void consumer_free(struct consumer *consumer);
 /* Until at least `count` records were read in all; the records so far. Fails at the deadline. */
 struct records consumer_expect(struct consumer *consumer, size_t count);

@@ -143,15 +143,25 @@ static bool answers(const struct kafka_server *server)
     return process_wait(pid, 4 * ANSWER_MS, &status) && status == 0;
 }
 
-void kafka_resume(struct kafka_server *server)
+void kafka_launch(struct kafka_server *server)
 {
     const char *const arguments[] = {"kafka.Kafka", settings_path(server), NULL};
-    uint64_t give_up = now_ms() + 2 * DEADLINE_MS;
-    int status;
     REQUIRE(server->pid == 0 && !server->external, "the broker is not a stopped one of ours");
     server->pid = spawn_java(server, arguments);
-    while (!answers(server)) {
-        REQUIRE(!process_wait(server->pid, 0, &status), "Kafka ended:\n%s", read_file(server->log));
+}
+
+bool kafka_answers(struct kafka_server *server)
+{
+    int status;
+    REQUIRE(!process_wait(server->pid, 0, &status), "Kafka ended:\n%s", read_file(server->log));
+    return answers(server);
+}
+
+void kafka_resume(struct kafka_server *server)
+{
+    uint64_t give_up = now_ms() + 2 * DEADLINE_MS;
+    kafka_launch(server);
+    while (!kafka_answers(server)) {
         REQUIRE(now_ms() < give_up, "Kafka does not answer:\n%s", read_file(server->log));
         pause_ms(100);
     }

@@ -32,6 +32,9 @@ void kafka_stop(struct kafka_server *server); /* in order */
 void kafka_kill(struct kafka_server *server); /* kill -9 */
 /* Start a stopped one, on the same ports and data; waits until it answers. */
 void kafka_resume(struct kafka_server *server);
+/* The same in two steps, for those who have other things to do meanwhile. */
+void kafka_launch(struct kafka_server *server);
+bool kafka_answers(struct kafka_server *server);
 /* Append lines to server.properties; they hold from the next start. */
 void kafka_configure(struct kafka_server *server, const char *settings);
 void kafka_free(struct kafka_server *server);

@@ -155,18 +155,39 @@ static const char *line_value(const char *content, const char *key)
     return at + strlen(key) + 2;
 }
 
-struct saved read_checkpoint(const struct relay *relay)
+struct saved parse_checkpoint(const char *content)
 {
     struct saved saved = {0};
+    if (content[0] == '\0')
+        return saved;
+    saved.lsn = parse_lsn(line_value(content, "lsn"));
+    saved.partial.lsn = parse_lsn(line_value(content, "partial_commit_lsn"));
+    saved.partial.index = (unsigned)strtoul(line_value(content, "partial_index"), NULL, 10);
+    saved.previous = parse_lsn(line_value(content, "previous_lsn"));
+    saved.events = strtoull(line_value(content, "events"), NULL, 10);
+    saved.chain = (uint32_t)strtoul(line_value(content, "chain"), NULL, 10);
+    saved.sequence = strtoull(line_value(content, "sequence"), NULL, 10);
+    return saved;
+}
+
+struct saved read_checkpoint(const struct relay *relay)
+{
     char *content = read_file(checkpoint_path(relay));
-    if (content[0] != '\0') {
-        saved.lsn = parse_lsn(line_value(content, "lsn"));
-        saved.partial.lsn = parse_lsn(line_value(content, "partial_commit_lsn"));
-        saved.partial.index = (unsigned)strtoul(line_value(content, "partial_index"), NULL, 10);
-        saved.sequence = strtoull(line_value(content, "sequence"), NULL, 10);
-    }
+    struct saved saved = parse_checkpoint(content);
     free(content);
     return saved;
+}
+
+uint32_t crc32c(const void *data, size_t len)
+{
+    const unsigned char *bytes = data;
+    uint32_t crc = 0xffffffffu;
+    for (size_t i = 0; i < len; i++) {
+        crc ^= bytes[i];
+        for (int bit = 0; bit < 8; bit++)
+            crc = (crc >> 1) ^ ((crc & 1) == 0 ? 0 : 0x82f63b78u);
+    }
+    return ~crc;
 }
 
 bool saved_covers(struct saved saved, struct place place)

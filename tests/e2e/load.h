@@ -38,15 +38,23 @@ int place_compare(struct place left, struct place right);
 struct place record_place(const struct kafka_record *record);
 uint64_t parse_lsn(const char *text);
 
-/* What the newest generation of the checkpoint in DIRECTORY (NULL: the world's "state") says. */
+/* What a checkpoint says. */
 struct saved {
     uint64_t lsn;
     struct place partial; /* lsn 0: none */
-    uint64_t sequence;    /* 0: there is no checkpoint */
+    uint64_t previous;
+    uint64_t events;
+    uint32_t chain;
+    uint64_t sequence; /* 0: there is no checkpoint */
 };
 
+/* "": none. */
+struct saved parse_checkpoint(const char *content);
+/* The newest generation in the world's directory "state". */
 char *checkpoint_path(const struct relay *relay);
 struct saved read_checkpoint(const struct relay *relay);
+/* As checkpoints have it. */
+uint32_t crc32c(const void *data, size_t len);
 /* What the start from this checkpoint may send first. */
 bool saved_covers(struct saved saved, struct place place);
 

@@ -27,6 +27,14 @@ void oracle_free(struct oracle *oracle)
     free(oracle);
 }
 
+static uint64_t lsn_of(const char *lsn)
+{
+    char *end;
+    uint64_t high = strtoull(lsn, &end, 16);
+    REQUIRE(*end == '/', "no position: %s", lsn);
+    return (high << 32) | strtoull(end + 1, NULL, 16);
+}
+
 /* "... name[type]:'value' ..."; quotes within values are doubled. NULL for null. */
 static char *column(const char *line, const char *label)
 {
@@ -35,34 +43,45 @@ static char *column(const char *line, const char *label)
     at += strlen(label);
     if (*at != '\'')
         return NULL;
-    char *value = text("%s", at + 1);
+    const char *from = ++at;
+    while (*from != '\0' && (*from != '\'' || *++from == '\''))
+        from++;
+    char *value = text("%.*s", (int)(from - at), at);
     char *to = value;
-    for (const char *from = at + 1; *from != '\0'; from++) {
-        if (*from == '\'' && *++from != '\'')
-            break;
-        *to++ = *from;
-    }
+    for (const char *c = value; *c != '\0' && (*c != '\'' || *++c == '\''); c++)
+        *to++ = *c;
     *to = '\0';
     return value;
 }
 
 static void add_row(struct oracle *oracle, const char *line)
 {
-    oracle->rows = reallocarray(oracle->rows, oracle->count + 1, sizeof *oracle->rows);
-    REQUIRE(oracle->rows != NULL, "out of memory");
+    if (oracle->count == oracle->room) {
+        oracle->room = oracle->room == 0 ? 256 : oracle->room * 2;
+        oracle->rows = reallocarray(oracle->rows, oracle->room, sizeof *oracle->rows);
+        REQUIRE(oracle->rows != NULL, "out of memory");
+    }
     oracle->rows[oracle->count++] = (struct oracle_row){
-        .id = column(line, " id[uuid]:"), .key = column(line, " aggregate_id[text]:")};
+        .id = column(line, " id[uuid]:"),
+        .key = column(line, " aggregate_id[text]:"),
+        .payload = oracle->keep_payloads ? column(line, " payload[json]:") : NULL};
 }
 
 void oracle_read(struct oracle *oracle)
 {
     char *insert = text("table %s: INSERT:", oracle->table);
-    PGresult *changes =
-        sql_rows(oracle->world, "SELECT data FROM pg_logical_slot_get_changes('%s', NULL, NULL)",
-                 oracle->slot);
-    for (int i = 0; i < PQntuples(changes); i++)
-        if (strncmp(PQgetvalue(changes, i, 0), insert, strlen(insert)) == 0)
-            add_row(oracle, PQgetvalue(changes, i, 0));
+    PGresult *changes = sql_rows(
+        oracle->world, "SELECT lsn, data FROM pg_logical_slot_get_changes('%s', NULL, NULL)",
+        oracle->slot);
+    size_t begun = oracle->count;
+    for (int i = 0; i < PQntuples(changes); i++) {
+        const char *line = PQgetvalue(changes, i, 1);
+        if (strncmp(line, insert, strlen(insert)) == 0)
+            add_row(oracle, line);
+        else if (strncmp(line, "COMMIT", 6) == 0)
+            for (; begun < oracle->count; begun++)
+                oracle->rows[begun].end = lsn_of(PQgetvalue(changes, i, 0));
+    }
     PQclear(changes);
 }
 

@@ -16,15 +16,19 @@
 
 struct oracle_row {
     char *id;
-    char *key; /* aggregate_id; NULL for null */
+    char *key;     /* aggregate_id; NULL for null */
+    char *payload; /* with keep_payloads */
+    uint64_t end;  /* of its transaction in the WAL */
 };
 
 struct oracle {
     struct world *world;
     char slot[64];
     const char *table;
-    struct oracle_row *rows;
+    bool keep_payloads;      /* of a column payload, json */
+    struct oracle_row *rows; /* in the order of commit */
     size_t count;
+    size_t room;
 };
 
 /* Inserts into `table` ("outbox.event"), which has columns id (uuid) and aggregate_id (text). */

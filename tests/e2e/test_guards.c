@@ -303,17 +303,6 @@ END_TEST
 
 /* ---- checkpoints --------------------------------------------------------------------------- */
 
-static unsigned crc32c(const char *data, size_t len)
-{
-    unsigned crc = 0xffffffffu;
-    for (size_t i = 0; i < len; i++) {
-        crc ^= (unsigned char)data[i];
-        for (int bit = 0; bit < 8; bit++)
-            crc = (crc >> 1) ^ ((crc & 1) == 0 ? 0 : 0x82f63b78u);
-    }
-    return ~crc;
-}
-
 /* Another value in the checkpoint, under a checksum that is right. */
 static void forge(const struct scene *scene, const char *key, const char *value)
 {
