@@ -46,6 +46,7 @@ void arena_reset(struct arena *arena)
 {
     free_extra(arena);
     arena->used = 0;
+    arena->starved = false;
 }
 
 /* The next `size` bytes of a block of which *used are taken, or NULL when it is too full. */
@@ -78,6 +79,7 @@ static bool add_block(struct arena *arena, size_t size)
     }
     struct arena_block *block = malloc(sizeof(*block) + block_size);
     if (block == NULL) {
+        arena->starved = true;
         return false;
     }
     block->next = arena->extra;

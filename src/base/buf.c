@@ -29,6 +29,7 @@ void buf_reset(struct buf *buf)
 {
     buf->len = 0;
     buf->failed = false;
+    buf->starved = false;
 }
 
 void buf_shrink(struct buf *buf, size_t keep)
@@ -71,6 +72,7 @@ static bool make_room(struct buf *buf, size_t len)
     uint8_t *ptr = realloc(buf->ptr, cap);
     if (ptr == NULL) {
         buf->failed = true;
+        buf->starved = true;
         return false;
     }
     buf->ptr = ptr;

@@ -27,6 +27,7 @@ static void send_letter(struct relay *relay, const struct event *event, struct b
                                     relay->sink->ops->value_max(relay->sink));
     if (!stages_letter(&relay->stages, event, intended, reason, clock_wall_us(), max,
                        &offered->record, &err)) {
+        discard(stages_starved(&relay->stages, &err));
         relay_halt(relay, &err);
         return;
     }
@@ -40,6 +41,10 @@ void poison_row(struct relay *relay, const struct event *event, struct bytes int
 {
     struct err placed = *reason;
     struct err err;
+    if (stages_starved(&relay->stages, &err)) {
+        relay_halt(relay, &err);
+        return;
+    }
     if (placed.where[0] == '\0')
         err_where(&placed, "%s", event_place(event).text);
     switch (relay->config->delivery.poison) {

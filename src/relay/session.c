@@ -198,6 +198,11 @@ void session_yield(struct relay *relay)
 
 void session_protocol_error(struct relay *relay, const struct err *err)
 {
+    /* The server is not to blame for that. */
+    if (err->code == ERR_MEMORY) {
+        relay_halt(relay, err);
+        return;
+    }
     relay->strikes++;
     if (relay->strikes >= PROTOCOL_STRIKES) {
         struct err fatal = *err;

@@ -39,6 +39,16 @@ void stages_next_row(struct stages *stages)
     buf_shrink(&stages->value, KEEP_BYTES);
 }
 
+bool stages_starved(const struct stages *stages, struct err *err)
+{
+    if (!stages->arena.starved && !stages->value.starved)
+        return false;
+    discard(err_set(err, ERR_MEMORY, "no memory for a row"));
+    err_hint(err, "give the process more memory (MemoryMax= of its unit): rows of up to "
+                  "message.max.bytes have to find room");
+    return true;
+}
+
 /* The id, when a shell would take it as it is. */
 static struct bytes plain_id(const struct event *event)
 {

@@ -70,10 +70,13 @@ enum sink_result lines_put(struct lines *lines, const struct record *record, uin
     }
     sink_render_line(record, &lines->buf);
     bool fits = buf_ok(&lines->buf);
+    bool starved = lines->buf.starved;
     if (!fits || (before > 0 && lines->buf.len > lines->limit)) {
         lines->buf.len = before;
         lines->buf.failed = false;
-        if (before > 0) {
+        lines->buf.starved = false;
+        /* Memory may come back; the record is not at fault. */
+        if (before > 0 || starved) {
             return SINK_BUSY;
         }
         err_set(err, ERR_ROW_TOO_LARGE, "a record of %zu bytes cannot be held as a line of JSON",

@@ -19,6 +19,7 @@ struct arena {
     struct arena_block *extra;
     size_t extra_size; /* bytes in extra blocks */
     size_t max;        /* ceiling over base and extra */
+    bool starved;      /* since the reset it refused for want of memory, not at the ceiling */
 };
 
 /* False when `base_size` bytes cannot be had. */

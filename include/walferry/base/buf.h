@@ -19,6 +19,7 @@ struct buf {
     size_t cap;
     size_t max; /* bytes; appending past it fails */
     bool failed;
+    bool starved; /* it failed for want of memory, not at the ceiling */
 };
 
 void buf_init(struct buf *buf, size_t max);

@@ -32,6 +32,9 @@ MUST_USE bool stages_room(struct stages *stages, size_t value_max, struct err *e
 void stages_close(struct stages *stages);
 /* The row in hand is done with. */
 void stages_next_row(struct stages *stages);
+/* Whether memory was missing for the row in hand: then it is not at fault, whatever was said of it.
+ * True: ERR_MEMORY. */
+MUST_USE bool stages_starved(const struct stages *stages, struct err *err);
 
 enum stages_outcome {
     STAGES_RECORD,
