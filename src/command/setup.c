@@ -223,8 +223,11 @@ bool setup_plan(const struct config *config, const char *role, bool with_slot,
     if (with_slot)
         plan_slot(&draft, config);
     if (draft.full || !buf_ok(&ret_setup->text)) {
+        bool starved = ret_setup->text.starved;
         setup_free(ret_setup);
-        return err_set(err, ERR_MEMORY, "the configuration names more tables than init can take");
+        return err_set(err, ERR_MEMORY,
+                       starved ? "no memory for the statements of init"
+                               : "the configuration names more tables than init can take");
     }
     point(&draft);
     return true;

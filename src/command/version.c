@@ -30,7 +30,10 @@ int command_version(const struct arguments *arguments)
     json_key(&json, "envelope_version");
     json_u64(&json, 1);
     json_object_end(&json);
-    printf("%s\n", buf_cstr(&out));
+    struct err err;
+    bool ok = buf_ok(&out) || err_set(&err, ERR_MEMORY, "no memory for the versions");
+    if (ok)
+        printf("%s\n", buf_cstr(&out));
     buf_deinit(&out);
-    return 0;
+    return ok ? 0 : command_fail(&err);
 }

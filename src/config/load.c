@@ -194,6 +194,10 @@ bool config_load(const char *path, const char *const *sets, size_t set_count,
         struct faults faults;
         int error = errno;
         faults_init(&faults, path, ret_problems);
+        if (error == ENOMEM) {
+            fault(&faults, (struct mark){0}, ERR_MEMORY, "no memory for the configuration");
+            return false;
+        }
         err_hint(fault(&faults, (struct mark){0}, ERR_CONFIG_FILE,
                        "the configuration cannot be read: %s", strerror(error)),
                  "check -c FILE (or WALFERRY_CONFIG), and that the user that walferry runs as may "

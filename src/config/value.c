@@ -212,7 +212,8 @@ static void store_foreign(struct load *load, const struct key *key, const struct
     struct err err = ERR_INIT;
     if (!foreign_check(load, key->type, text, &err)) {
         /* Read from a file, it is a fault of the file, whatever it would be at run time. */
-        err.code = err_class(err.code) == ERR_CLASS_CONFIG ? err.code : ERR_CONFIG_VALUE;
+        bool kept = err_class(err.code) == ERR_CLASS_CONFIG || err.code == ERR_MEMORY;
+        err.code = kept ? err.code : ERR_CONFIG_VALUE;
         err_context(&err, "`%s`", key_name(key));
         faults_take(load->faults, node->mark, &err);
         return;

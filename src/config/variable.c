@@ -142,6 +142,9 @@ bool variable_expand(const char *text, enum text_use use, struct pool *pool, con
     if (!expand(bytes_str(text), use, 0, &out, err)) {
         return false;
     }
+    if (out.starved) {
+        return err_set(err, ERR_MEMORY, "no memory for the configuration");
+    }
     if (!buf_ok(&out)) {
         err_set(err, ERR_CONFIG_VARIABLE, "the expanded text is larger than 1 MiB");
         return err_hint(err, "check the environment variables that it names");
