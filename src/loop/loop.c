@@ -204,5 +204,6 @@ int loop_signal(struct loop *loop)
     do {
         size = read(loop->signal_fd, &info, sizeof(info));
     } while (size < 0 && errno == EINTR);
+    ASSERT(size >= 0 || errno == EAGAIN);
     return size == (ssize_t)sizeof(info) ? (int)info.ssi_signo : 0;
 }

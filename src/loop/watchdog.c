@@ -22,6 +22,7 @@ static struct {
     unsigned limit_s;
     int stop_fd;
     pthread_t thread;
+    atomic_bool stopping;
     _Atomic uint64_t pats;
     const char *_Atomic phase;
 } dog = {.stop_fd = -1, .phase = "start"};
@@ -47,7 +48,7 @@ static void *watch(void *unused)
     (void)unused;
     for (;;) {
         int ready = poll(&stop, 1, TICK_MS);
-        if (ready > 0) {
+        if (ready > 0 || atomic_load(&dog.stopping)) {
             return NULL;
         }
         /* An interrupted wait is no second that passed. */
@@ -81,6 +82,7 @@ bool watchdog_start(unsigned limit_s, struct err *err)
         return true;
     }
     dog.limit_s = limit_s;
+    atomic_store(&dog.stopping, false);
     dog.stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     int number = dog.stop_fd < 0 ? errno : start_thread();
     if (number != 0) {
@@ -108,8 +110,9 @@ void watchdog_stop(void)
     if (!dog.running) {
         return;
     }
-    ssize_t put = write(dog.stop_fd, &one, sizeof one);
-    ASSERT(put == (ssize_t)sizeof one);
+    /* The descriptor only spares the wait for the next tick. */
+    atomic_store(&dog.stopping, true);
+    discard(write(dog.stop_fd, &one, sizeof one) == (ssize_t)sizeof one);
     int joined = pthread_join(dog.thread, NULL);
     ASSERT(joined == 0);
     close(dog.stop_fd);
