@@ -23,6 +23,11 @@ void setup_put_literal(struct buf *out, const char *text)
     put_quoted(out, bytes_str(text), '\'');
 }
 
+void setup_put_literal_bytes(struct buf *out, struct bytes text)
+{
+    put_quoted(out, text, '\'');
+}
+
 void setup_put_identifier(struct buf *out, struct bytes text)
 {
     put_quoted(out, text, '"');

@@ -36,4 +36,5 @@ void setup_free(struct setup *setup);
 /* "a.b" split at the first dot, quoted: "a"."b". */
 void setup_put_table(struct buf *out, const char *table);
 void setup_put_literal(struct buf *out, const char *text);
+void setup_put_literal_bytes(struct buf *out, struct bytes text);
 void setup_put_identifier(struct buf *out, struct bytes text);

@@ -76,4 +76,5 @@ int command_run(const struct arguments *arguments);
 int command_check(const struct arguments *arguments);
 int command_init(const struct arguments *arguments);
 int command_demo(const struct arguments *arguments);
+int command_replay(const struct arguments *arguments);
 int command_version(const struct arguments *arguments);

@@ -66,6 +66,20 @@ int pg_rows(const struct pg *pg);
 /* Text of a field; absent for SQL NULL or when row or column do not exist. Borrowed until the next
  * query. */
 struct bytes pg_value(const struct pg *pg, int row, int column);
+
+/* As pg_query_start(), for one statement that returns many rows: they come one at a time, and no
+ * more than the one at hand is kept in memory. */
+MUST_USE bool pg_rows_start(struct pg *pg, const char *sql, struct err *err);
+
+enum pg_row {
+    PG_ROW_HERE, /* pg_value(pg, 0, column) until the next call */
+    PG_ROW_WAIT, /* nothing now: wait for the descriptor */
+    PG_ROW_END,  /* that was all; another query may be sent */
+    PG_ROW_FAILED,
+};
+
+MUST_USE enum pg_row pg_rows_next(struct pg *pg, struct err *err);
+
 /* For one-shot commands: start, wait up to timeout_ms, and have the result at hand. */
 MUST_USE bool pg_query(struct pg *pg, const char *sql, uint64_t timeout_ms, struct err *err);
 /* For one-shot commands. */
