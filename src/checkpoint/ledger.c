@@ -55,6 +55,7 @@ struct ledger {
     struct lsn newest_commit_lsn; /* of the newest transaction begun */
     struct lsn published;
     struct cursor partial;
+    struct cursor passed; /* the newest row passed without a record */
     uint64_t finished;
     bool poisoned;
 };
@@ -131,9 +132,19 @@ static void raise_partial(struct ledger *ledger, struct cursor after)
         ledger->partial = after;
 }
 
+/* Once nothing of the open transaction is in flight, what it passed without a record is done. */
+static void take_passed(struct ledger *ledger)
+{
+    bool open = ledger->open != OPEN_NONE &&
+                lsn_cmp(ledger->passed.commit_lsn, ledger->newest_commit_lsn) == 0;
+    if (open && ledger->first_tag == ledger->next_tag)
+        raise_partial(ledger, ledger->passed);
+}
+
 /* Pass the records that are acknowledged, oldest first, and the transactions that are done. */
 static void take_finished_prefix(struct ledger *ledger)
 {
+    take_passed(ledger);
     while (!ring_empty(ledger)) {
         const struct entry *oldest = entry_at(ledger, ledger->head);
         uint64_t end_tag = oldest->closed ? oldest->end_tag : ledger->next_tag;
@@ -141,6 +152,7 @@ static void take_finished_prefix(struct ledger *ledger)
             raise_partial(ledger, slot_at(ledger, ledger->first_tag)->flight.after);
             ledger->first_tag++;
         }
+        take_passed(ledger);
         if (!oldest->closed || ledger->first_tag < end_tag)
             return;
         raise_published(ledger, oldest->end_lsn);
@@ -214,6 +226,14 @@ void ledger_withdraw(struct ledger *ledger, uint64_t tag)
     }
 }
 
+void ledger_pass(struct ledger *ledger, struct cursor after)
+{
+    ASSERT(ledger->open == OPEN_NOW);
+    ASSERT(lsn_cmp(after.commit_lsn, ledger->newest_commit_lsn) == 0);
+    ledger->passed = after;
+    take_finished_prefix(ledger);
+}
+
 struct flight ledger_ack(struct ledger *ledger, uint64_t tag)
 {
     struct flight_slot *slot = slot_in_flight(ledger, tag);
@@ -285,6 +305,7 @@ void ledger_rewind(struct ledger *ledger)
     ledger->open = OPEN_NONE;
     ledger->open_has_entry = false;
     ledger->newest_commit_lsn = LSN_NONE;
+    ledger->passed = CURSOR_NONE;
 }
 
 void ledger_restart(struct ledger *ledger, struct lsn start)
@@ -299,6 +320,7 @@ void ledger_restart(struct ledger *ledger, struct lsn start)
     ledger->open_has_entry = false;
     ledger->newest_commit_lsn = LSN_NONE;
     ledger->partial = CURSOR_NONE;
+    ledger->passed = CURSOR_NONE;
     if (!ledger->poisoned)
         ledger->published = start;
     take_finished_prefix(ledger);
@@ -313,6 +335,12 @@ bool ledger_room(const struct ledger *ledger)
 {
     return ledger->next_tag - ledger->first_tag < ledger->opts.max_records &&
            ledger->bytes < ledger->opts.max_bytes;
+}
+
+bool ledger_half(const struct ledger *ledger)
+{
+    return (ledger->next_tag - ledger->first_tag) * 2 >= ledger->opts.max_records ||
+           ledger->bytes >= ledger->opts.max_bytes / 2;
 }
 
 struct lsn ledger_published(const struct ledger *ledger)
@@ -334,6 +362,8 @@ void ledger_submitted(const struct ledger *ledger, struct lsn *ret_lsn, struct c
         closed--;
         *ret_partial = slot_at(ledger, ledger->next_tag - 1)->flight.after;
     }
+    if (ledger->open != OPEN_NONE && cursor_cmp(ledger->passed, *ret_partial) > 0)
+        *ret_partial = ledger->passed;
     if (closed > ledger->head)
         *ret_lsn = lsn_max(*ret_lsn, entry_at(ledger, closed - 1)->end_lsn);
     if (lsn_cmp(ret_partial->commit_lsn, *ret_lsn) < 0)

@@ -91,7 +91,7 @@ uint64_t confirm_deadline(const struct relay *relay)
 {
     if (relay->keep.by_sink)
         return keep_deadline(relay);
-    if (relay->ledger == NULL || !relay->has_checkpoint)
+    if (relay->ledger == NULL || !relay->has_checkpoint || relay->keep.anew)
         return UINT64_MAX;
     if (relay->save_failed)
         return relay->save_retry_ns;
@@ -113,7 +113,7 @@ bool confirm_turn(struct relay *relay, bool force)
 {
     if (relay->keep.by_sink)
         return keep_turn(relay, force);
-    if (relay->ledger == NULL || !relay->has_checkpoint)
+    if (relay->ledger == NULL || !relay->has_checkpoint || relay->keep.anew)
         return true;
     struct lsn published = ledger_published(relay->ledger);
     struct cursor partial = ledger_partial(relay->ledger);

@@ -161,7 +161,8 @@ static bool take_reports(struct relay *relay, const struct sink_report *reports,
         else if (failure == NULL)
             failure = &reports[i];
     }
-    if (count > 0 && reports[0].outcome == SINK_DELIVERED) {
+    /* A claim proves nothing: one comes with every session. */
+    if (count > 0 && reports[0].kind == REPORT_RECORD && reports[0].outcome == SINK_DELIVERED) {
         relay->strikes = 0;
         source_healthy(relay->source);
     }

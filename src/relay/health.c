@@ -70,11 +70,13 @@ void health_update(struct relay *relay)
     else if (relay->draining)
         set_state(relay, RELAY_DRAINING, "waiting for records in flight");
     else if (relay->keep.claim == CLAIM_ASKED)
-        set_state(relay, relay->announced ? RELAY_BLOCKED : RELAY_STARTING,
+        set_state(relay, relay->announced || relay->keep.troubled ? RELAY_BLOCKED : RELAY_STARTING,
                   "claiming the position in Kafka%s%s", sink.detail[0] == '\0' ? "" : ": ",
                   sink.detail);
     else if (err_is_set(&relay->waiting))
         set_state(relay, RELAY_STANDBY, "%s", relay->waiting.message);
+    else if (relay->keep.troubled)
+        set_state(relay, RELAY_BLOCKED, "%s", relay->blocked.message);
     else if (relay->ledger == NULL || !relay->announced)
         set_state(relay, RELAY_STARTING, "%s",
                   err_is_set(&relay->source_trouble) ? relay->source_trouble.message

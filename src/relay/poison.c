@@ -4,18 +4,19 @@
 /* The row is passed by without a trace in Kafka; the counter and the log keep it. To the ledger it
  * is as good as acknowledged: a replay that came back to it would offer it to the broker anew, and
  * two such rows in a row would take turns for ever. */
-static void skip_row(struct relay *relay)
+static void skip_row(struct relay *relay, enum err_code reason)
 {
     struct in_hand *hand = &relay->in_hand;
-    const struct flight passed = {
-        .after = {hand->at.commit_lsn, hand->at.ordinal + 1, hand->at.index},
-        .submitted_ns = relay->now_ns,
-    };
     metrics_add_label(relay->metrics, METRIC_EVENTS_SKIPPED, skip_reason_name(SKIP_POISON), 1);
-    (void)ledger_ack(relay->ledger, ledger_record(relay->ledger, &passed));
     hand->at.ordinal++;
+    ledger_pass(relay->ledger, hand->at);
     relay->newest = hand->at;
     relay->offered.present = false;
+    if (reason == ERR_ROW_REJECTED) {
+        relay->replays = 0;
+        source_healthy(relay->source);
+        keep_cut(relay);
+    }
 }
 
 static void send_letter(struct relay *relay, const struct event *event, struct bytes intended,
@@ -58,7 +59,7 @@ void poison_row(struct relay *relay, const struct event *event, struct bytes int
         return;
     case POISON_SKIP:
         health_error(relay, LOG_WARN, "row is skipped", &placed);
-        skip_row(relay);
+        skip_row(relay, reason->code);
         return;
     }
     UNREACHABLE();

@@ -222,6 +222,8 @@ static void taken(struct relay *relay, uint64_t tag, uint32_t topic)
     relay->offered.present = false;
     keep_took(relay, relay->offered.event.position);
     row_passed(relay, true);
+    if (relay->offered.dead_letter && relay->offered.reason == ERR_ROW_REJECTED)
+        keep_cut(relay);
 }
 
 /* The sink says that the record in hand can never be published. */

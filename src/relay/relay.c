@@ -184,11 +184,16 @@ static void drain_turn(struct relay *relay)
     bool quiet = relay->ledger == NULL || ledger_quiet(relay->ledger) ||
                  (relay->halting && ledger_records(relay->ledger) == 0);
     bool late = relay->now_ns >= relay->drain_deadline_ns;
-    if (!late && (!quiet || !keep_settled(relay)))
+    bool settled = quiet && keep_settled(relay);
+    if (!late && !settled)
         return;
     if (!quiet)
         log_warn("drain_timeout passed with records in flight: the next start sends them again",
                  F_U64("in_flight", ledger_records(relay->ledger)));
+    else if (!settled)
+        log_warn("drain_timeout passed before the position was saved: the next start sends again "
+                 "what was published since",
+                 F_LSN("saved", relay->durable));
     /* The session goes, and with it the bytes of a row that no sink has taken. */
     pull_drop(relay);
     discard(FAILPOINT(STOP_DRAIN));
@@ -241,8 +246,10 @@ static void tick(struct relay *relay)
 
 static void turn(struct relay *relay)
 {
+    uint64_t before_ns = relay->now_ns;
     relay->now_ns = clock_mono_ns();
     relay->wall_us = clock_wall_us();
+    session_woke(relay, before_ns);
     watchdog_pat("signals");
     take_signals(relay);
     confirm_open_again(relay);
@@ -345,6 +352,8 @@ static void run(struct relay *relay)
 static void save_last(struct relay *relay)
 {
     struct err err;
+    if (relay->keep.by_sink && relay->fatal.code != ERR_INTERRUPTED)
+        keep_last(relay);
     if (confirm_turn(relay, true) || err_is_set(&relay->fatal))
         return;
     discard(err_set(&err, ERR_CHECKPOINT_WRITE, "the last checkpoint could not be saved"));

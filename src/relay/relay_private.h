@@ -3,9 +3,9 @@
  * relay_private: the one structure of the relay and what its files offer each other.
  *
  * relay.c wires and turns the loop, session.c talks to the source, pull.c takes one row down the
- * stages, delivery.c brings reports back, confirm.c makes positions durable, keep.c does so where
- * the sink keeps them, health.c knows how we are, alarm.c says what is going wrong. All state is
- * here and owned by the one thread.
+ * stages, delivery.c brings reports back, confirm.c makes positions durable, keep.c and save.c do
+ * so where the sink keeps them, health.c knows how we are, alarm.c says what is going wrong. All
+ * state is here and owned by the one thread.
  */
 #pragma once
 
@@ -62,17 +62,23 @@ enum relay_claim { CLAIM_NONE, CLAIM_ASKED, CLAIM_HELD };
 
 /* A position that the sink keeps. */
 struct keep {
-    bool by_sink; /* else relay->store keeps it, and nothing below counts */
+    bool by_sink; /* else relay->store keeps it */
     bool transactional;
     enum relay_claim claim;
-    bool stale;   /* the session ended since the claim was asked for */
-    bool anew;    /* the ledger has to begin again at the checkpoint */
-    bool known;   /* a position was seen or written by this process */
-    bool rewrite; /* it vanished */
+    /* Since the claim was asked for, others may have held the slot: the session ended, or began
+     * without a stream so far. */
+    bool stale;
+    bool rival;    /* since the last stream another session was seen on the slot */
+    bool troubled; /* the last claim failed, and relay->blocked says why */
+    bool anew;     /* the ledger has to begin again at the checkpoint */
+    bool known;    /* a position was seen or written by this process */
+    bool rewrite;  /* it vanished */
     bool saving;
+    bool cut;               /* what is there is committed before anything follows */
     struct checkpoint next; /* being saved */
     uint64_t opened_ns;     /* of the first record in the open transaction; 0: it has none */
     uint64_t saved_ns;
+    uint64_t busy_until_ns; /* the sink could not save */
     uint64_t next_claim_ns; /* after one that failed */
     /* The chain, with all that was submitted. */
     uint64_t events;
@@ -182,6 +188,12 @@ void session_yield(struct relay *relay);
 /* At the end: the exact way past a transaction that the server cannot send, once all that comes
  * before it is published. */
 void session_advise(struct relay *relay);
+/* The turn before began at `before_ns`. The server lets go of a relay that slept for so long, and
+ * another instance may have gone further: the session is begun anew before anything is sent, saved
+ * or confirmed. */
+void session_woke(struct relay *relay, uint64_t before_ns);
+/* Whether the session is over, though it was not read that far; then it is begun anew. */
+MUST_USE bool session_gone(struct relay *relay);
 /* Everything past the durable position comes again, with the next session: forget what is in flight
  * and in hand. */
 void session_rewind(struct relay *relay);
@@ -234,30 +246,45 @@ void confirm_saved(struct relay *relay, const struct checkpoint *saved);
 /* The first position of a first start. */
 MUST_USE bool confirm_begin(struct relay *relay, struct lsn start, struct err *err);
 
-/* keep.c: the position when the sink keeps it. */
+/* keep.c: the position when the sink keeps it: claims. */
 MUST_USE bool keep_init(struct relay *relay, struct err *err);
 /* At the start of a session: whether the position is known. It is asked for when it is this relay's
  * turn; then the source asks for its facts again, and this is asked once more. */
 MUST_USE bool keep_ready(struct relay *relay, const struct guard_input *input);
 /* Whether the ledger has to begin again at the checkpoint; true once. */
 bool keep_begin_anew(struct relay *relay);
+/* The session was lost, or begins without a stream so far. */
 void keep_session_lost(struct relay *relay);
-/* Another session holds the slot: do not stand in its way. */
-void keep_release(struct relay *relay);
+/* The slot is ours. */
+void keep_streams(struct relay *relay);
+/* It is not this relay's turn: do not stand in the other's way. */
+void keep_release(struct relay *relay, const struct err *why);
+/* The guard refused the position. True when it may be old: it is claimed and judged once more. */
+bool keep_doubts(struct relay *relay);
+/* Store slot, before the guard: whoever held the slot since confirmed what it published. */
+void keep_follow_slot(struct relay *relay);
 /* The producer was dropped with the transaction that it had open. */
 void keep_dropped(struct relay *relay);
 /* Whether the relay may stand by after this error, instead of ending with it. */
 bool keep_fenced(struct relay *relay, const struct err *err);
+void keep_report(struct relay *relay, const struct sink_report *report);
+
+/* save.c: saves. */
 /* A record was taken. */
 void keep_took(struct relay *relay, struct position position);
+/* The row before, which was refused again and again, is dealt with: commit that before anything
+ * else can fail, or the next replay would have to find out about it once more. */
+void keep_cut(struct relay *relay);
 /* Nothing may be submitted now: a transaction is being committed or ought to be. */
 bool keep_holds(const struct relay *relay);
-void keep_report(struct relay *relay, const struct sink_report *report);
 /* As confirm_turn() and confirm_deadline(). */
 bool keep_turn(struct relay *relay, bool force);
 uint64_t keep_deadline(const struct relay *relay);
 /* Nothing is left to save; asked while draining, and saves it. */
 bool keep_settled(struct relay *relay);
+void keep_saved(struct relay *relay, const struct sink_report *report);
+/* The relay ends with an error: what was acknowledged need not be sent again. Waits a moment. */
+void keep_last(struct relay *relay);
 
 /* alarm.c */
 /* What the monitor learned since the last turn. */

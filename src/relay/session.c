@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "relay_private.h"
 
+#include <inttypes.h>
+
 /* Messages that cannot be decoded, without one that could between them. */
 #define PROTOCOL_STRIKES 3
 
@@ -16,6 +18,7 @@ static void started(struct relay *relay)
                               relay->http == NULL ? 0 : http_port(relay->http));
     relay->announced = true;
     relay->waiting = ERR_INIT;
+    keep_streams(relay);
     alarm_session(relay);
 }
 
@@ -76,6 +79,7 @@ static void start(struct relay *relay, struct lsn start)
         relay->checkpoint.timeline = timeline;
     }
     source_start(relay->source, relay->durable);
+    keep_session_lost(relay);
 }
 
 /* What the server has to contain: the checkpoint, and what was published since. */
@@ -116,6 +120,7 @@ static void ready(struct relay *relay)
 {
     struct err err;
     struct lsn position;
+    keep_follow_slot(relay);
     const struct checkpoint checkpoint = published(relay);
     const struct guard_input input = {
         .facts = source_facts(relay->source),
@@ -137,11 +142,12 @@ static void ready(struct relay *relay)
         source_fork(relay->source, relay->checkpoint.timeline);
         return;
     case GUARD_WAIT:
-        keep_release(relay);
+        keep_release(relay, &err);
         source_wait(relay->source, &err, relay->now_ns);
         return;
     case GUARD_REFUSE:
-        relay_fail(relay, &err);
+        if (!keep_doubts(relay))
+            relay_fail(relay, &err);
         return;
     }
     UNREACHABLE();
@@ -192,6 +198,32 @@ void session_yield(struct relay *relay)
     discard(err_set(&err, ERR_PG_SHUTDOWN, "PostgreSQL is shutting down"));
     discard(confirm_turn(relay, true));
     source_tick(relay->source, relay->now_ns);
+    connection_lost(relay, &err);
+    source_restart(relay->source, relay->now_ns);
+}
+
+bool session_gone(struct relay *relay)
+{
+    struct err err;
+    if (relay->ending || !source_hung_up(relay->source))
+        return false;
+    discard(err_set(&err, ERR_PG_LOST, "the server closed the connection"));
+    connection_lost(relay, &err);
+    source_restart(relay->source, relay->now_ns);
+    return true;
+}
+
+void session_woke(struct relay *relay, uint64_t before_ns)
+{
+    uint64_t limit_ns = source_facts(relay->source)->wal_sender_timeout_ms * NS_PER_MS;
+    uint64_t slept_ns = relay->now_ns - before_ns;
+    struct err err;
+    if (limit_ns == 0 || slept_ns < limit_ns || relay->ending ||
+        source_state(relay->source) != SOURCE_STATE_STREAMING)
+        return;
+    discard(err_set(&err, ERR_PG_LOST, "this process did not run for %" PRIu64 " ms",
+                    slept_ns / NS_PER_MS));
+    err_hint(&err, "look for what stopped it: a signal, a suspended machine, a full disk");
     connection_lost(relay, &err);
     source_restart(relay->source, relay->now_ns);
 }
@@ -256,6 +288,7 @@ bool session_turn(struct relay *relay)
         return true;
     case SOURCE_WAITING:
         relay->waiting = err;
+        relay->keep.rival |= err.code == ERR_SLOT_ACTIVE;
         log_err(LOG_INFO, "waiting as a standby", &err);
         return true;
     case SOURCE_ENDED:

@@ -2,6 +2,8 @@
 /* What the relay asks of a session and looks at; the states themselves are in session.c. */
 #include "source_private.h"
 
+#include <poll.h>
+
 #include "frame.h"
 #include "walferry/base/assert.h"
 #include "walferry/base/clock.h"
@@ -183,6 +185,13 @@ struct lsn source_confirmed(const struct source *source)
 bool source_broken(const struct source *source)
 {
     return source->has_failure;
+}
+
+bool source_hung_up(const struct source *source)
+{
+    struct pollfd entry = {.fd = source_fd(source), .events = POLLRDHUP};
+    return source->state == SOURCE_STATE_STREAMING && poll(&entry, 1, 0) > 0 &&
+           (entry.revents & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
 }
 
 struct lsn source_wal_end(const struct source *source)

@@ -383,9 +383,15 @@ static check_function *const CHECKS_TEMPORARY[] = {
     check_publication,
 };
 
+/* Nobody holds a slot that is not there, and only the position tells what was lost with it. */
+static enum guard_verdict check_slot_kind_if_any(const struct guard_input *input, struct err *err)
+{
+    return input->facts->slot.exists ? check_slot_kind(input, err) : GUARD_START;
+}
+
 static check_function *const CHECKS_CLAIM[] = {
     check_server,
-    check_slot_kind,
+    check_slot_kind_if_any,
     check_slot_active,
 };
 

@@ -10,7 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "../unit/scratch.h"
+#include "../unit/test.h"
 #include "walferry/base/assert.h"
 #include "walferry/config/config.h"
 #include "walferry/relay/relay.h"
@@ -29,6 +29,8 @@ static struct {
     unsigned transaction_count;
     char *yaml;
     const char *capture;
+    char *sink;
+    const char *set;
     pid_t child;
     int status;
     unsigned starts_before; /* of the present relay */
@@ -39,21 +41,23 @@ static struct {
     unsigned pause_after;
     struct buf held; /* what the silence holds back */
     bool holding;
+    bool refuse_start;
     bool ignore_end;
     bool end_answered;
     unsigned sent; /* in the newest session */
+    bool relation_known;
 } world;
 
 /* ---- messages of the output plugin ---- */
 
-static struct lsn commit_lsn(unsigned transaction)
+struct lsn world_commit_lsn(unsigned transaction)
 {
     return lsn_make(WORLD_LSN_START + (uint64_t)(transaction + 1) * LSN_STEP);
 }
 
-static struct lsn end_lsn(unsigned transaction)
+struct lsn world_end_lsn(unsigned transaction)
 {
-    return lsn_make(commit_lsn(transaction).value + COMMIT_SIZE);
+    return lsn_make(world_commit_lsn(transaction).value + COMMIT_SIZE);
 }
 
 static void put_text(struct buf *out, const char *text)
@@ -64,7 +68,7 @@ static void put_text(struct buf *out, const char *text)
 static void put_begin(struct buf *out, unsigned transaction)
 {
     buf_put_u8(out, 'B');
-    buf_put_u64(out, commit_lsn(transaction).value);
+    buf_put_u64(out, world_commit_lsn(transaction).value);
     buf_put_u64(out, 1000 + transaction);
     buf_put_u32(out, 700 + transaction);
 }
@@ -73,8 +77,8 @@ static void put_commit(struct buf *out, unsigned transaction)
 {
     buf_put_u8(out, 'C');
     buf_put_u8(out, 0);
-    buf_put_u64(out, commit_lsn(transaction).value);
-    buf_put_u64(out, end_lsn(transaction).value);
+    buf_put_u64(out, world_commit_lsn(transaction).value);
+    buf_put_u64(out, world_end_lsn(transaction).value);
     buf_put_u64(out, 1000 + transaction);
 }
 
@@ -127,7 +131,7 @@ static void put_heartbeat(struct buf *out, unsigned transaction)
 {
     buf_put_u8(out, 'M');
     buf_put_u8(out, 1);
-    buf_put_u64(out, commit_lsn(transaction).value - 8);
+    buf_put_u64(out, world_commit_lsn(transaction).value - 8);
     put_text(out, "walferry.heartbeat");
     buf_put_u32(out, 4);
     buf_put_str(out, "beat");
@@ -144,7 +148,7 @@ static void put_event_message(struct buf *out, unsigned transaction, unsigned nu
              number, number);
     buf_put_u8(out, 'M');
     buf_put_u8(out, 1);
-    buf_put_u64(out, commit_lsn(transaction).value - 8);
+    buf_put_u64(out, world_commit_lsn(transaction).value - 8);
     put_text(out, "outbox");
     buf_put_u32(out, (uint32_t)strlen(content));
     buf_put_str(out, content);
@@ -153,6 +157,14 @@ static void put_event_message(struct buf *out, unsigned transaction, unsigned nu
 static bool is_event(char kind)
 {
     return kind == 'e' || kind == 'm' || kind == 'p' || kind == 'd' || kind == 'o';
+}
+
+static unsigned events_of(unsigned transaction)
+{
+    unsigned count = 0;
+    for (const char *row = world.transactions[transaction]; *row != '\0'; row++)
+        count += is_event(*row);
+    return count;
 }
 
 static void send_or_hold(const struct buf *framed)
@@ -194,14 +206,14 @@ static void give_keepalive(struct lsn lsn, bool reply)
     buf_deinit(&frame);
 }
 
-static void give_transaction(unsigned transaction, unsigned number, bool *relation_known)
+static void give_transaction(unsigned transaction, unsigned number)
 {
     struct buf message;
     buf_init(&message, 65536);
     put_begin(&message, transaction);
-    give(&message, commit_lsn(transaction));
+    give(&message, world_commit_lsn(transaction));
     for (const char *row = world.transactions[transaction]; *row != '\0'; row++) {
-        struct lsn at = lsn_make(commit_lsn(transaction).value - 16);
+        struct lsn at = lsn_make(world_commit_lsn(transaction).value - 16);
         number += is_event(*row);
         buf_reset(&message);
         if (*row == 'k' || *row == 'K') {
@@ -215,11 +227,11 @@ static void give_transaction(unsigned transaction, unsigned number, bool *relati
         } else if (*row == 'x') {
             buf_put_str(&message, "\x01garbage");
         } else {
-            if (!*relation_known) {
+            if (!world.relation_known) {
                 put_relation(&message);
                 give(&message, LSN_NONE);
                 buf_reset(&message);
-                *relation_known = true;
+                world.relation_known = true;
             }
             put_row(&message, *row, number);
         }
@@ -227,7 +239,7 @@ static void give_transaction(unsigned transaction, unsigned number, bool *relati
     }
     buf_reset(&message);
     put_commit(&message, transaction);
-    give(&message, end_lsn(transaction));
+    give(&message, world_end_lsn(transaction));
     buf_deinit(&message);
 }
 
@@ -246,17 +258,16 @@ struct lsn world_asked(void)
 static void serve(void)
 {
     unsigned number = 0;
-    bool relation_known = false;
     struct lsn start = lsn_max(world_asked(), world.slot);
     world.sent = 0;
+    world.relation_known = false;
     world.cutting = false;
     world.holding = false;
     buf_reset(&world.held);
     for (unsigned i = 0; i < world.transaction_count; i++) {
-        if (lsn_cmp(commit_lsn(i), start) >= 0)
-            give_transaction(i, number, &relation_known);
-        for (const char *row = world.transactions[i]; *row != '\0'; row++)
-            number += is_event(*row);
+        if (lsn_cmp(world_commit_lsn(i), start) >= 0)
+            give_transaction(i, number);
+        number += events_of(i);
     }
 }
 
@@ -264,6 +275,15 @@ void world_transaction(const char *rows)
 {
     ASSERT(world.transaction_count < TRANSACTIONS_MAX);
     world.transactions[world.transaction_count++] = rows;
+}
+
+void world_commit(const char *rows)
+{
+    unsigned number = 0;
+    for (unsigned i = 0; i < world.transaction_count; i++)
+        number += events_of(i);
+    world_transaction(rows);
+    give_transaction(world.transaction_count - 1, number);
 }
 
 void world_replace(unsigned transaction, const char *rows)
@@ -330,6 +350,21 @@ void world_promote(struct lsn fork)
     on_row("TIMELINE_HISTORY", ARRAY_LEN(history), history);
 }
 
+void world_refuse_start(bool refuse)
+{
+    struct buf reply;
+    world.refuse_start = refuse;
+    buf_init(&reply, 4096);
+    if (refuse) {
+        reply_error(&reply, "55006", "replication slot is active for PID 4712");
+        reply_ready(&reply);
+    } else {
+        reply_copy_both(&reply);
+    }
+    walsender_on(world_server, "START_REPLICATION", &reply);
+    buf_deinit(&reply);
+}
+
 void world_answer_end(bool answer)
 {
     world.ignore_end = !answer;
@@ -366,7 +401,7 @@ unsigned world_sessions(void)
 
 struct lsn world_end(void)
 {
-    return world.transaction_count == 0 ? LSN_NONE : end_lsn(world.transaction_count - 1);
+    return world.transaction_count == 0 ? LSN_NONE : world_end_lsn(world.transaction_count - 1);
 }
 
 /* ---- life ---- */
@@ -380,7 +415,8 @@ void world_start(const char *more)
     walsender_replication_only(world_server);
     buf_init(&world.held, 1u << 20);
     on_row("IDENTIFY_SYSTEM", ARRAY_LEN(SYSTEM), SYSTEM);
-    snprintf(world_directory, sizeof world_directory, "%s/relay-XXXXXX", scratch_root);
+    /* The test's scratch directory, as TEST_MAIN_SCRATCH left it. */
+    snprintf(world_directory, sizeof world_directory, "%s/relay-XXXXXX", getenv("TMPDIR"));
     ck_assert_ptr_nonnull(mkdtemp(world_directory));
     snprintf(world_output, sizeof world_output, "%s/out.jsonl", world_directory);
     int len = asprintf(&world.yaml,
@@ -390,10 +426,11 @@ void world_start(const char *more)
                        "    - {when: {event_type: \"debug.*\"}, drop: true}\n"
                        "    - {when: {event_type: \"other.*\"}, topic: other}\n"
                        "envelope: {format: raw}\n"
-                       "sink: {file: {path: \"%s\"}}\n"
                        "http: {listen: \"off\"}\n"
                        "log: {level: info, format: text}\n%s",
-                       walsender_conninfo(world_server), world_output, more);
+                       walsender_conninfo(world_server), more);
+    ck_assert_int_gt(len, 0);
+    len = asprintf(&world.sink, "{file: {path: \"%s\"}}", world_output);
     ck_assert_int_gt(len, 0);
 }
 
@@ -404,6 +441,7 @@ void world_free(void)
         (void)waitpid(world.child, NULL, 0);
     }
     free(world.yaml);
+    free(world.sink);
     buf_deinit(&world.held);
     walsender_free(world_server);
 }
@@ -413,24 +451,22 @@ void world_capture(const char *entries)
     world.capture = entries;
 }
 
-static char *whole_yaml(void)
+void world_sink(const char *yaml)
 {
-    char *yaml = NULL;
-    int len = asprintf(&yaml, "%scapture: %s\n", world.yaml, world.capture);
-    ASSERT(len > 0);
-    return yaml;
+    free(world.sink);
+    world.sink = strdup(yaml);
 }
 
-void world_write_config(const char *path)
+void world_set(const char *assignment)
 {
-    char *yaml = whole_yaml();
-    scratch_write(path, yaml, strlen(yaml), 0600);
-    free(yaml);
+    world.set = assignment;
 }
 
 static void be_relay(void)
 {
-    char *yaml = whole_yaml();
+    char *yaml = NULL;
+    int len = asprintf(&yaml, "%ssink: %s\ncapture: %s\n", world.yaml, world.sink, world.capture);
+    ASSERT(len > 0);
     struct config *config;
     struct config_problems problems;
     char log[160];
@@ -440,12 +476,13 @@ static void be_relay(void)
     (void)dup2(fd, STDERR_FILENO);
     (void)dup2(fd, STDOUT_FILENO);
     snprintf(directory, sizeof directory, "checkpoint.directory=%s/state", world_directory);
-    const char *sets[] = {directory};
+    const char *sets[] = {directory, world.set};
+    size_t set_count = world.set == NULL ? 1 : 2;
     /* Check's own handlers are not for this process. */
     (void)signal(SIGTERM, SIG_DFL);
     (void)signal(SIGINT, SIG_DFL);
     (void)signal(SIGALRM, SIG_DFL);
-    if (!config_load_text("test.yaml", bytes_str(yaml), sets, 1, &config, &problems)) {
+    if (!config_load_text("test.yaml", bytes_str(yaml), sets, set_count, &config, &problems)) {
         fprintf(stderr, "%s\n", problems.items[0].message);
         _exit(199);
     }
@@ -503,7 +540,10 @@ void world_pump(void)
 {
     walsender_pump(world_server);
     unsigned starts = walsender_queries(world_server, "START_REPLICATION");
-    if (starts > world.starts) {
+    if (starts > world.starts && world.refuse_start) {
+        world.starts = starts;
+        world.starts_before++;
+    } else if (starts > world.starts) {
         world.starts = starts;
         serve();
         walsender_pump(world_server);
@@ -526,6 +566,19 @@ int world_wait(void)
 void world_signal(int signal)
 {
     ck_assert_int_eq(kill(world.child, signal), 0);
+}
+
+unsigned world_said(const char *text)
+{
+    char path[160], line[1024];
+    unsigned count = 0;
+    snprintf(path, sizeof path, "%s/log", world_directory);
+    FILE *file = fopen(path, "r");
+    while (file != NULL && fgets(line, sizeof line, file) != NULL)
+        count += strstr(line, text) != NULL;
+    if (file != NULL)
+        (void)fclose(file);
+    return count;
 }
 
 size_t world_read(unsigned *numbers, size_t max)

@@ -20,13 +20,18 @@
  * for another topic, m an event as a WAL message, h heartbeat, u update, k keepalive, K keepalive
  * that wants a reply, x a message of no known kind. The text is borrowed. */
 void world_transaction(const char *rows);
+/* As world_transaction(), and the present session sends it now. */
+void world_commit(const char *rows);
 /* The same place in the script, other rows: from the next session on. */
 void world_replace(unsigned transaction, const char *rows);
 
 /* `more` is YAML appended to the configuration. */
 void world_start(const char *more);
-/* The list under `capture` of relays forked from now on. */
+/* The list under `capture`, and the mapping under `sink`, of relays forked from now on. */
 void world_capture(const char *entries);
+void world_sink(const char *yaml);
+/* One key=value as of --set. Borrowed. */
+void world_set(const char *assignment);
 void world_free(void);
 /* Fork a relay. */
 void world_relay(void);
@@ -60,6 +65,8 @@ void world_cut(void);
 void world_slot(struct lsn confirmed);
 /* From the next session on the server is on timeline 2, which began at `fork`. */
 void world_promote(struct lsn fork);
+/* Whether START_REPLICATION is refused, because the slot is in use. */
+void world_refuse_start(bool refuse);
 /* Answer CopyDone, as a server does (so it is from the start). */
 void world_answer_end(bool answer);
 /* Messages of the output plugin in the whole script. */
@@ -70,9 +77,14 @@ unsigned world_sent(void);
 unsigned world_sessions(void);
 /* End of the newest transaction. */
 struct lsn world_end(void);
+/* Where the commit record of a transaction begins and ends, counted from 0. */
+struct lsn world_commit_lsn(unsigned transaction);
+struct lsn world_end_lsn(unsigned transaction);
 /* Position that the newest START_REPLICATION asked for. */
 struct lsn world_asked(void);
 
+/* How many lines of the relay's log have the text. */
+unsigned world_said(const char *text);
 /* The numbers in the output file, in order: at most `max`; the count. A line that is not whole is
  * not counted. */
 size_t world_read(unsigned *numbers, size_t max);

@@ -52,6 +52,10 @@ void ledger_begin(struct ledger *ledger, struct lsn commit_lsn, int64_t commit_t
 uint64_t ledger_record(struct ledger *ledger, const struct flight *flight);
 /* The last ledger_record() was not submitted after all. Its tag is given to the next one. */
 void ledger_withdraw(struct ledger *ledger, uint64_t tag);
+/* The row that ends at `after`, of the open transaction (asserted), is passed without a record. It
+ * is as good as acknowledged: ledger_partial() passes it as soon as nothing before it is in flight.
+ */
+void ledger_pass(struct ledger *ledger, struct cursor after);
 /* One record was acknowledged. Asserts that the tag is in flight. */
 struct flight ledger_ack(struct ledger *ledger, uint64_t tag);
 /* Change the label of a record in flight. */
@@ -83,6 +87,8 @@ void ledger_restart(struct ledger *ledger, struct lsn start);
 void ledger_poison(struct ledger *ledger);
 
 bool ledger_room(const struct ledger *ledger);
+/* Half of the room is taken: what is no larger than the other half would still fit. */
+bool ledger_half(const struct ledger *ledger);
 /* End of the finished prefix. */
 struct lsn ledger_published(const struct ledger *ledger);
 /* The place behind the longest run of acknowledged records at the front of the oldest unfinished

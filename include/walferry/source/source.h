@@ -163,6 +163,8 @@ void source_confirm(struct source *source, struct lsn lsn, bool now);
 struct lsn source_confirmed(const struct source *source);
 /* The session broke outside source_next(), whose next call says so; nothing else does. */
 bool source_broken(const struct source *source);
+/* The server closed the connection of a stream; what it sent before may be unread still. */
+bool source_hung_up(const struct source *source);
 /* Newest WAL end that the server told of. */
 struct lsn source_wal_end(const struct source *source);
 enum source_state source_state(const struct source *source);

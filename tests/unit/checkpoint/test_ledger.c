@@ -602,6 +602,83 @@ START_TEST(submitted_is_what_will_be_published)
 }
 END_TEST
 
+static void pass(struct ledger *ledger, uint64_t commit, uint32_t ordinal, uint32_t index)
+{
+    ledger_pass(ledger, (struct cursor){
+                            .commit_lsn = lsn_make(commit), .ordinal = ordinal, .index = index});
+}
+
+START_TEST(passed_is_as_good_as_acknowledged)
+{
+    struct ledger *ledger = make(8, 1000, 50);
+    begin(ledger, 100);
+    pass(ledger, 100, 1, 0);
+    ck_partial(ledger, 100, 1);
+    ck_submitted(ledger, 50, 100, 1);
+    uint64_t a = record(ledger, 100, 2);
+    pass(ledger, 100, 3, 2);
+    ck_partial(ledger, 100, 1);
+    ck_submitted(ledger, 50, 100, 3);
+    uint64_t b = record(ledger, 100, 4);
+    pass(ledger, 100, 5, 4);
+    ack(ledger, b);
+    ck_partial(ledger, 100, 1);
+    ck_submitted(ledger, 50, 100, 5);
+    ack(ledger, a);
+    ck_partial(ledger, 100, 5);
+    ck_assert_uint_eq(ledger_partial(ledger).index, 4);
+    commit(ledger, 110);
+    ck_published(ledger, 110);
+    ck_partial(ledger, 0, 0);
+    ck_submitted(ledger, 110, 0, 0);
+    ledger_free(ledger);
+}
+END_TEST
+
+/* What a rewind takes back was passed nevertheless, as far as nothing before it was in flight. */
+START_TEST(passed_before_a_rewind)
+{
+    struct ledger *ledger = make(8, 1000, 50);
+    begin(ledger, 100);
+    pass(ledger, 100, 1, 0);
+    (void)record(ledger, 100, 2);
+    pass(ledger, 100, 3, 1);
+    ledger_rewind(ledger);
+    ck_partial(ledger, 100, 1);
+    ck_submitted(ledger, 50, 100, 1);
+    begin(ledger, 100);
+    ck_submitted(ledger, 50, 100, 1);
+    ledger_suspend(ledger);
+    ck_assert(ledger_resume(ledger, lsn_make(100)));
+    ack(ledger, record(ledger, 100, 2));
+    ck_partial(ledger, 100, 2);
+    ledger_free(ledger);
+}
+END_TEST
+
+START_TEST(half_of_the_room)
+{
+    struct ledger *ledger = make(5, 100, 50);
+    begin(ledger, 100);
+    ck_assert(!ledger_half(ledger));
+    uint64_t a = record(ledger, 100, 1);
+    (void)record(ledger, 100, 2);
+    ck_assert(!ledger_half(ledger));
+    (void)record(ledger, 100, 3);
+    ck_assert(ledger_half(ledger));
+    ack(ledger, a);
+    ck_assert(!ledger_half(ledger));
+    ledger_free(ledger);
+    ledger = make(100, 20, 50);
+    begin(ledger, 100);
+    ck_assert(!ledger_half(ledger));
+    (void)record(ledger, 100, 1);
+    ck_assert(ledger_half(ledger));
+    ck_assert(ledger_room(ledger));
+    ledger_free(ledger);
+}
+END_TEST
+
 /* Whatever happened, acknowledging all of it leads to the place that was told before. */
 START_TEST(submitted_comes_true)
 {
@@ -691,6 +768,9 @@ static Suite *suite_of_ledger(void)
     tcase_add_test(tcase, restart_may_lie_behind);
     tcase_add_test(tcase, partial_outlives_a_rewind_and_never_falls);
     tcase_add_test(tcase, submitted_is_what_will_be_published);
+    tcase_add_test(tcase, passed_is_as_good_as_acknowledged);
+    tcase_add_test(tcase, passed_before_a_rewind);
+    tcase_add_test(tcase, half_of_the_room);
     tcase_add_loop_test(tcase, submitted_comes_true, 0, 20);
     tcase_add_loop_exit_test(tcase, broken_rules_are_asserted, 70, 0, (int)ARRAY_LEN(broken_rules));
     suite_add_tcase(suite, tcase);

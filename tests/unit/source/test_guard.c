@@ -395,9 +395,39 @@ START_TEST(temporary_slot)
 }
 END_TEST
 
+/* Before a position is known: whether it is this relay's turn to ask for it. */
+START_TEST(claims_when_the_slot_is_free)
+{
+    input.checkpoint = NULL;
+    ck_assert_int_eq(guard_claim(&input, &err), GUARD_START);
+    facts.slot.confirmed_flush = lsn_make(900);
+    facts.publication_exists = false;
+    ck_assert_int_eq(guard_claim(&input, &err), GUARD_START);
+    facts.slot.active = true;
+    ck_assert_int_eq(guard_claim(&input, &err), GUARD_WAIT);
+    ck_assert_int_eq(err.code, ERR_SLOT_ACTIVE);
+    facts.slot.two_phase = true;
+    ck_assert_int_eq(guard_claim(&input, &err), GUARD_REFUSE);
+    ck_assert_int_eq(err.code, ERR_SLOT_FOREIGN);
+    facts.in_recovery = true;
+    ck_assert_int_eq(guard_claim(&input, &err), GUARD_WAIT);
+}
+END_TEST
+
+/* Whether something was lost with it depends on the position. */
+START_TEST(claims_when_the_slot_is_gone)
+{
+    facts.slot = (struct slot_facts){.exists = false};
+    input.checkpoint = NULL;
+    ck_assert_int_eq(guard_claim(&input, &err), GUARD_START);
+}
+END_TEST
+
 static Suite *guard_suite(void)
 {
     const TTest *const tests[] = {fits,
+                                  claims_when_the_slot_is_free,
+                                  claims_when_the_slot_is_gone,
                                   old_server,
                                   wal_level,
                                   recovery_waits,
