@@ -26,9 +26,9 @@ static const struct {
     {"walferry_causation_id", EVENT_causation_id},
 };
 
-/* walferry_error, _reason, _topic, _position, _pipeline, _time, _replay, _occurred_at,
- * _payload_kind, _truncated. */
-#define LETTER_HEADERS 10
+/* walferry_error, _reason, _topic, _position, _commit_time, _pipeline, _time, _replay,
+ * _occurred_at, _payload_kind, _truncated. */
+#define LETTER_HEADERS 11
 _Static_assert(EVENT_HEADERS_MAX + 2 + ARRAY_LEN(event_headers) + LETTER_HEADERS <=
                    RECORD_HEADERS_MAX,
                "a dead letter has room for the row's headers, the trace context and its own");
@@ -37,6 +37,7 @@ _Static_assert(EVENT_HEADERS_MAX + 2 + ARRAY_LEN(event_headers) + LETTER_HEADERS
 struct letter_text {
     char code[CODE_TEXT_MAX];
     struct position_text position;
+    struct clock_text commit_time;
     struct clock_text time;
     struct clock_text occurred_at;
     struct bytes reason;
@@ -90,6 +91,7 @@ static struct letter_text *prepare(const struct event *event, const struct dead_
     }
     *text = (struct letter_text){
         .position = position_format(event->position),
+        .commit_time = clock_format(event->commit_time_us),
         .time = clock_format(letter->time_us),
         .occurred_at = clock_format(event->occurred_at_us),
         .reason = reason,
@@ -144,6 +146,7 @@ static void add_why(struct writing *writing)
     }
     if (!lsn_is_none(writing->event->position.commit_lsn)) {
         add_text(writing, "walferry_position", text->position.text);
+        add_text(writing, "walferry_commit_time", text->commit_time.text);
     }
     add_text(writing, "walferry_pipeline", writing->letter->pipeline);
     add_text(writing, "walferry_time", text->time.text);
@@ -224,12 +227,6 @@ static void add_value(struct writing *writing)
     }
 }
 
-static int64_t timestamp_ms(const struct event *event, const struct dead_letter *letter)
-{
-    int64_t time_us = event->has_occurred_at ? event->occurred_at_us : event->commit_time_us;
-    return (time_us >= 0 ? time_us : letter->time_us) / 1000;
-}
-
 bool envelope_dead_letter(const struct event *event, const struct dead_letter *letter,
                           struct arena *arena, struct record *ret_record, struct err *err)
 {
@@ -251,7 +248,7 @@ bool envelope_dead_letter(const struct event *event, const struct dead_letter *l
         .left = letter->value_max,
     };
     ret_record->placement = (struct placement){bytes_str(letter->topic), -1, BYTES_ABSENT};
-    ret_record->timestamp_ms = timestamp_ms(event, letter);
+    ret_record->timestamp_ms = letter->time_us / 1000;
     ret_record->header_count = 0;
     add_key(&writing);
     add_why(&writing);

@@ -223,7 +223,8 @@ static bool is_for_requeue(const char *name)
         "walferry_event_id",       "walferry_event_type",   "walferry_event_version",
         "walferry_aggregate_type", "walferry_aggregate_id", "walferry_visibility",
         "walferry_correlation_id", "walferry_causation_id", "walferry_occurred_at",
-        "walferry_payload_kind",   "walferry_truncated"};
+        "walferry_payload_kind",   "walferry_truncated",    "walferry_replay",
+        "walferry_commit_time"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strcmp(names[i], name) == 0)
             return true;

@@ -327,6 +327,45 @@ static struct world *ascii_world(const char *label)
     return world;
 }
 
+/* The broker refuses times that lie ahead, and forgets records by their time: a letter that bore
+ * the time of its row would be refused with it, or be gone before anybody saw it. */
+START_TEST(letters_bear_a_time_of_their_own)
+{
+    struct world *world = world_new("times");
+    struct relay *relay = begin_relay(world, RELAY_CONFIG);
+    insert_good(world, 1);
+    sql(world,
+        "INSERT INTO outbox.event (id, aggregate_type, aggregate_id, event_type, payload, "
+        "occurred_at) VALUES ('%s', 'm', 'k', 'done', '1', now() + interval '2 days'), ('%s', "
+        "'not a topic', 'k', 'done', '1', '2001-01-01Z')",
+        BAD_ID(1), BAD_ID(2));
+    insert_good(world, 2);
+    struct consumer *letters = consumer_new(world, dead_letters_of(world), NULL);
+    struct consumer *consumer = consumer_new(world, world_topic(world, "m"), NULL);
+    /* A refused batch brings a letter again that was in flight with it. */
+    consumer_expect(letters, 2);
+    consumer_expect(consumer, 2);
+    wait_confirmed(world);
+    struct records dead = consumer_drain(letters);
+    const struct kafka_record *ahead = find_dead_letter(dead, BAD_ID(1));
+    ck_assert_str_eq(record_header(ahead, "walferry_error"), "WF-5009");
+    for (size_t i = 0; i < dead.count; i++)
+        ck_assert_str_eq(sql_value(world,
+                                   "SELECT abs(extract(epoch FROM now()) * 1000 - %lld) < 600000",
+                                   (long long)dead.items[i].timestamp_ms),
+                         "t");
+    ck_assert_str_eq(record_header(find_dead_letter(dead, BAD_ID(2)), "walferry_occurred_at"),
+                     "2001-01-01T00:00:00Z");
+    ck_assert_str_eq(sql_value(world, "SELECT '%s'::timestamptz <= now()",
+                               record_header(ahead, "walferry_commit_time")),
+                     "t");
+    expect_good_at_least_once(consumer_drain(consumer), 2);
+    consumer_free(letters);
+    consumer_free(consumer);
+    end_relay(relay);
+}
+END_TEST
+
 START_TEST(bytes_that_are_no_text)
 {
     struct world *world = ascii_world("ascii");
@@ -605,6 +644,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, what_is_larger_than_a_message_may_be);
     tcase_add_test(tests, only_the_guilty_of_a_refused_batch_dies);
     tcase_add_test(tests, a_letter_too_large_for_its_topic_loses_the_payload);
+    tcase_add_test(tests, letters_bear_a_time_of_their_own);
     tcase_add_test(tests, bytes_that_are_no_text);
     tcase_add_test(tests, more_topics_than_are_allowed);
     tcase_add_test(tests, topics_that_nobody_made);

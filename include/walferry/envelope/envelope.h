@@ -76,6 +76,7 @@ struct dead_letter {
  *   walferry_reason      the message, printable
  *   walferry_topic       where it was going, printable; not there when unknown
  *   walferry_position    as the CloudEvents attribute `sequence`; not there when unknown
+ *   walferry_commit_time RFC 3339, of the row; not there without a position
  *   walferry_replay      "true" for a row that was published again on request
  *   walferry_pipeline
  *   walferry_time        RFC 3339, of the letter
@@ -88,7 +89,8 @@ struct dead_letter {
  * json, text, binary).
  *
  * Headers of the row whose names begin with walferry_ get the prefix original_. No CloudEvents
- * attributes. The timestamp is the event's when Kafka can have it, else the letter's. `value_max`
+ * attributes. The timestamp is the letter's: the broker may have refused the event for its own, and
+ * forgets records by it. `value_max`
  * is spent on key, fields, headers and payload, in this order; what does not fit is left out, a
  * payload being an absent value then. The fields of the event may be anything, since a row that
  * capture could not read comes here too. False, with *ret_record untouched, when the arena is full.

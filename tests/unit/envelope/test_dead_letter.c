@@ -29,7 +29,8 @@ static void write_letter(void)
 
 #define WHY                                                                                        \
     "walferry_error=WF-5004\nwalferry_reason=the topic \"a b\" is no good\nwalferry_topic=a b\n"   \
-    "walferry_position=00000016B374D848-00000003\nwalferry_pipeline=orders\n"                      \
+    "walferry_position=00000016B374D848-00000003\n"                                                \
+    "walferry_commit_time=2026-01-01T00:00:00Z\nwalferry_pipeline=orders\n"                        \
     "walferry_time=2026-01-01T01:00:00Z\n"
 
 START_TEST(the_smallest_event)
@@ -38,7 +39,7 @@ START_TEST(the_smallest_event)
     ck_assert_bytes(fixture.record.placement.topic, "orders.dead-letter");
     ck_assert_int_eq(fixture.record.placement.partition, -1);
     ck_assert(!bytes_present(fixture.record.placement.key));
-    ck_assert_int_eq(fixture.record.timestamp_ms, INT64_C(1767225600000));
+    ck_assert_int_eq(fixture.record.timestamp_ms, INT64_C(1767229200000));
     ck_assert_bytes(fixture.record.value, "{\"a\": 1}");
     fixture_assert_headers(WHY "walferry_event_id=e-1\nwalferry_event_type=order.placed\n"
                                "walferry_payload_kind=json\n");
@@ -54,7 +55,7 @@ START_TEST(the_full_event)
     write_letter();
     ck_assert_bytes(fixture.record.placement.key, "4711");
     ck_assert_int_eq(fixture.record.placement.partition, -1);
-    ck_assert_int_eq(fixture.record.timestamp_ms, INT64_C(1767225600123));
+    ck_assert_int_eq(fixture.record.timestamp_ms, INT64_C(1767229200000));
     fixture_assert_headers(
         WHY "walferry_replay=true\n"
             "walferry_event_id=e-1\nwalferry_event_type=order.placed\nwalferry_event_version=2\n"
@@ -172,7 +173,7 @@ START_TEST(headers_and_keys_too_large_are_left_out)
 }
 END_TEST
 
-START_TEST(a_time_that_kafka_cannot_have_gives_way_to_the_letters)
+START_TEST(the_time_is_the_letters)
 {
     fixture.event.has_occurred_at = true;
     fixture.event.occurred_at_us = -1;
@@ -181,7 +182,7 @@ START_TEST(a_time_that_kafka_cannot_have_gives_way_to_the_letters)
     ck_assert_bytes(fixture_header_value("walferry_occurred_at"), "1969-12-31T23:59:59.999999Z");
     fixture.event.occurred_at_us = INT64_C(253402300800000000); /* year 10000 */
     write_letter();
-    ck_assert_int_eq(fixture.record.timestamp_ms, INT64_C(253402300800000));
+    ck_assert_int_eq(fixture.record.timestamp_ms, INT64_C(1767229200000));
     ck_assert(!bytes_present(fixture_header_value("walferry_occurred_at")));
 }
 END_TEST
@@ -192,6 +193,7 @@ START_TEST(a_replay_has_a_mark_and_no_position)
     fixture.event.replay = true;
     write_letter();
     ck_assert(!bytes_present(fixture_header_value("walferry_position")));
+    ck_assert(!bytes_present(fixture_header_value("walferry_commit_time")));
     ck_assert_bytes(fixture_header_value("walferry_replay"), "true");
     fixture.event.replay = false;
     write_letter();
@@ -210,7 +212,7 @@ START_TEST(a_row_that_nobody_could_read)
     ck_assert(!bytes_present(fixture.record.value));
     ck_assert(!bytes_present(fixture_header_value("walferry_event_id")));
     ck_assert_bytes(fixture_header_value("walferry_error"), "WF-5004");
-    ck_assert_int_eq(fixture.record.timestamp_ms, 0);
+    ck_assert_int_eq(fixture.record.timestamp_ms, INT64_C(1767229200000));
 }
 END_TEST
 
@@ -225,7 +227,7 @@ START_TEST(as_many_headers_as_an_event_may_have)
     ck_assert_bytes(fixture_header_value("walferry_truncated"), "true");
     letter.value_max = 1000000;
     write_letter();
-    ck_assert_uint_eq(fixture.record.header_count, EVENT_HEADERS_MAX + 2 + 8 + 9);
+    ck_assert_uint_eq(fixture.record.header_count, EVENT_HEADERS_MAX + 2 + 8 + 10);
 }
 END_TEST
 
@@ -267,7 +269,7 @@ static Suite *suite_of_dead_letter(void)
     tcase_add_test(tcase, payloads_stay_as_they_are);
     tcase_add_test(tcase, a_payload_too_large_is_left_out);
     tcase_add_test(tcase, headers_and_keys_too_large_are_left_out);
-    tcase_add_test(tcase, a_time_that_kafka_cannot_have_gives_way_to_the_letters);
+    tcase_add_test(tcase, the_time_is_the_letters);
     tcase_add_test(tcase, a_replay_has_a_mark_and_no_position);
     tcase_add_test(tcase, a_row_that_nobody_could_read);
     tcase_add_test(tcase, as_many_headers_as_an_event_may_have);
