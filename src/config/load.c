@@ -70,6 +70,29 @@ static void derive_position(struct load *load)
     }
 }
 
+static const char *forget(struct load *load)
+{
+    const struct config *config = load->config;
+    const char *slot = config->source.slot;
+    switch (config->store) {
+    case STORE_FILE:
+        return pool_printf(load->pool,
+                           "remove the files %s.checkpoint and %s.checkpoint.previous from the "
+                           "checkpoint directory",
+                           config->name, config->name);
+    case STORE_KAFKA:
+        return pool_printf(
+            load->pool,
+            "write a record with the key %s/SYSTEM_IDENTIFIER/%s (of the server that "
+            "it was made with) and no value to partition 0 of the topic %s",
+            config->name, slot, config->checkpoint_topic);
+    case STORE_SLOT:
+        return pool_printf(load->pool, "drop the slot (SELECT pg_drop_replication_slot('%s'))",
+                           slot);
+    }
+    UNREACHABLE();
+}
+
 /* What is named after the pipeline, and options that one module wants of another. */
 static void derive(struct load *load)
 {
@@ -97,6 +120,7 @@ static void derive(struct load *load)
     config->http_enabled = strcmp(config->http.listen, "off") != 0;
     derive_reserved(load);
     derive_position(load);
+    config->source.forget = forget(load);
 }
 
 /* An entry is a message entry when it says so; the walk cannot know by the member alone. */

@@ -86,7 +86,7 @@ static void start(struct relay *relay, struct lsn start)
 static struct checkpoint published(const struct relay *relay)
 {
     struct checkpoint checkpoint = relay->checkpoint;
-    if (relay->ledger != NULL) {
+    if (relay->ledger != NULL && !relay->keep.anew) {
         checkpoint.lsn = lsn_max(checkpoint.lsn, ledger_published(relay->ledger));
         checkpoint.partial = ledger_partial(relay->ledger);
     }
@@ -104,16 +104,14 @@ void session_advise(struct relay *relay)
         return;
     struct lsn_text commit = lsn_format(hand->at.commit_lsn);
     struct lsn_text past = lsn_format(lsn_make(hand->at.commit_lsn.value + 1));
-    const char *pipeline = relay->config->name;
     err_where(&relay->fatal, "slot %s, in the transaction that committed at %s",
               relay->config->source.slot, commit.text);
     err_hint(&relay->fatal,
              "the server cannot send a row of this transaction and never will; all before it is "
              "published. To pass it by, and it alone: SELECT pg_replication_slot_advance('%s', "
-             "'%s'); remove the files %s.checkpoint and %s.checkpoint.previous from the checkpoint "
-             "directory, and start again. Its other rows still stand in the table: mend the one at "
+             "'%s'); %s, and start again. Its other rows still stand in the table: mend the one at "
              "fault and insert them anew",
-             relay->config->source.slot, past.text, pipeline, pipeline);
+             relay->config->source.slot, past.text, source_forget(relay->config->source.forget));
 }
 
 static void ready(struct relay *relay)
@@ -129,6 +127,7 @@ static void ready(struct relay *relay)
         .pipeline = relay->config->name,
         .slot = relay->config->source.slot,
         .publication = relay->config->source.publication,
+        .forget = relay->config->source.forget,
         .temporary = relay->source_opts.temporary,
         .submitted = relay->submitted,
     };

@@ -6,9 +6,8 @@
 #define VERSION_MIN 140000
 /* How to go on after a gap, on purpose and with open eyes. */
 #define HINT_ACCEPT                                                                                \
-    "to go on although events may be missing: remove the files %s.checkpoint and "                 \
-    "%s.checkpoint.previous from the checkpoint directory and run walferry init -c FILE, which "   \
-    "says how to send again the rows that still stand in the table"
+    "to go on although events may be missing: %s and run walferry init -c FILE, which says how "   \
+    "to send again the rows that still stand in the table"
 #define HINT_LOOK "look: SELECT * FROM pg_replication_slots WHERE slot_name = '%s'; "
 
 /* Each check decides, or passes on to the next with GUARD_START. */
@@ -26,9 +25,10 @@ static enum guard_verdict check_identity(const struct guard_input *input, struct
                 "the checkpoint belongs to pipeline %s and slot %s, not to pipeline %s and slot %s",
                 checkpoint->pipeline, checkpoint->slot, input->pipeline, input->slot);
         err_where(err, "pipeline %s", input->pipeline);
-        err_hint(err, "give every pipeline a checkpoint.directory of its own; if the slot was "
-                      "renamed on purpose, remove the checkpoint files and run walferry init -c "
-                      "FILE");
+        err_hint(err,
+                 "give every pipeline a name, and a checkpoint.directory, of its own; if the slot "
+                 "was renamed on purpose, %s and run walferry init -c FILE",
+                 source_forget(input->forget));
         return GUARD_REFUSE;
     }
     if (checkpoint->system_id != input->facts->system_id) {
@@ -42,7 +42,7 @@ static enum guard_verdict check_identity(const struct guard_input *input, struct
                  "connect to the server the checkpoint belongs to (SELECT system_identifier FROM "
                  "pg_control_system()); if this is a new one on purpose, by pg_upgrade or a "
                  "restore: " HINT_ACCEPT,
-                 input->pipeline, input->pipeline);
+                 source_forget(input->forget));
         return GUARD_REFUSE;
     }
     return GUARD_START;
@@ -87,7 +87,7 @@ static enum guard_verdict slot_gone(const struct guard_input *input, struct err 
             input->slot, lsn_format(input->checkpoint->lsn).text,
             lsn_format(input->facts->wal_end).text);
     err_where(err, "database %s", input->facts->database);
-    err_hint(err, HINT_LOOK HINT_ACCEPT, input->slot, input->pipeline, input->pipeline);
+    err_hint(err, HINT_LOOK HINT_ACCEPT, input->slot, source_forget(input->forget));
     return GUARD_REFUSE;
 }
 
@@ -172,7 +172,7 @@ static enum guard_verdict check_slot_lost(const struct guard_input *input, struc
     err_hint(err,
              HINT_LOOK "raise max_slot_wal_keep_size; " HINT_ACCEPT
                        " (drop the old slot first: SELECT pg_drop_replication_slot('%s'))",
-             input->slot, input->pipeline, input->pipeline, input->slot);
+             input->slot, source_forget(input->forget), input->slot);
     return GUARD_REFUSE;
 }
 
@@ -248,7 +248,7 @@ static enum guard_verdict check_publication(const struct guard_input *input, str
         err_hint(err,
                  "made again it does not count at positions before that. Drop the slot (SELECT "
                  "pg_drop_replication_slot('%s')); " HINT_ACCEPT,
-                 input->slot, input->pipeline, input->pipeline);
+                 input->slot, source_forget(input->forget));
         return GUARD_REFUSE;
     }
     if (!facts->publication_inserts) {
@@ -278,7 +278,7 @@ static enum guard_verdict diverged(const struct guard_input *input, const char *
              "connect to the server that went on from the checkpoint. If this one is the new "
              "primary, events of the lost branch are in Kafka already: compare the topics with "
              "the table. " HINT_ACCEPT,
-             input->pipeline, input->pipeline);
+             source_forget(input->forget));
     return GUARD_REFUSE;
 }
 
@@ -336,7 +336,7 @@ static enum guard_verdict check_wal_end(const struct guard_input *input, struct 
         err,
         "connect to the server that the checkpoint belongs to. If this one was restored, "
         "commits it makes at positions passed before would be skipped in silence. " HINT_ACCEPT,
-        input->pipeline, input->pipeline);
+        source_forget(input->forget));
     return GUARD_REFUSE;
 }
 
@@ -353,7 +353,7 @@ static enum guard_verdict check_slot_ahead(const struct guard_input *input, stru
             "missing",
             input->slot, lsn_format(confirmed).text, lsn_format(checkpoint->lsn).text);
     err_where(err, "database %s", input->facts->database);
-    err_hint(err, HINT_LOOK HINT_ACCEPT, input->slot, input->pipeline, input->pipeline);
+    err_hint(err, HINT_LOOK HINT_ACCEPT, input->slot, source_forget(input->forget));
     return GUARD_REFUSE;
 }
 

@@ -32,10 +32,10 @@ static bool publication_missing(const struct source *source, const char *text, s
         err,
         "the publication must exist at the position being decoded; made again later it does not "
         "count there. What was committed since has to be skipped on purpose: SELECT "
-        "pg_drop_replication_slot('%s'); remove the files %s.checkpoint and %s.checkpoint.previous "
-        "from the checkpoint directory; walferry init -c FILE makes publication and slot in order "
+        "pg_drop_replication_slot('%s'); %s; walferry init -c FILE makes publication and slot in "
+        "order "
         "and says how to send again the rows that still stand in the table",
-        opts->slot, opts->pipeline, opts->pipeline);
+        opts->slot, source_forget(opts->forget));
 }
 
 static void lists_differ(const struct source *source, struct err *err)
@@ -72,9 +72,8 @@ static void poisoned(const struct source *source, enum err_code code, struct err
         "the server cannot send this row and never will; find it (SELECT * FROM the table "
         "ORDER BY occurred_at DESC), mend or remove what is left of it, and pass it on "
         "purpose: stop walferry, SELECT pg_replication_slot_advance('%s', pg_current_wal_lsn()), "
-        "and remove the files %s.checkpoint and %s.checkpoint.previous from the checkpoint "
-        "directory; every other event up to there is passed too",
-        source->opts.slot, source->opts.pipeline, source->opts.pipeline);
+        "and %s; every other event up to there is passed too",
+        source->opts.slot, source_forget(source->opts.forget));
 }
 
 void stream_judge(const struct source *source, struct err *err)

@@ -1257,6 +1257,7 @@ START_TEST(stopped_at_every_message)
     /* What was read was committed, and the end of a transaction was waited for. */
     check_positions(false);
     unsigned before = script->submitted[1];
+    world_set("delivery.commit_interval=1ms");
     world_relay();
     await_all();
     stop();
@@ -1618,6 +1619,28 @@ START_TEST(failover_with_a_part_published)
 }
 END_TEST
 
+/* What was only heard of is not lost with a server that lacks it: nobody saw anything of it, and it
+ * is passed anew. */
+START_TEST(failover_while_idle)
+{
+    exactly_once("commit_interval: 1ms");
+    given("e");
+    world_relay();
+    await_all();
+    await_confirmed(world_end());
+    world_keepalive(lsn_make(0x80000), true);
+    while (walsender_status(world_server).write.value != 0x80000)
+        alive();
+    world_promote(lsn_make(0x8000));
+    given("e");
+    world_cut();
+    await_all();
+    ck_assert_uint_eq(world_asked().value, world_end_lsn(0).value);
+    stop();
+    check_exactly_once(false);
+}
+END_TEST
+
 /* ---- claims ---- */
 
 START_TEST(claim_fails)
@@ -1816,6 +1839,7 @@ START_TEST(slot_missing)
     buf_deinit(&reply);
     world_relay();
     ends_with(published ? 66 : 78);
+    ck_assert_uint_eq(world_said("the key orders/SYSTEM_IDENTIFIER/walferry_orders"), published);
 }
 END_TEST
 
@@ -2051,6 +2075,109 @@ START_TEST(fatal_end_is_saved)
 }
 END_TEST
 
+/* ---- everything at once ---- */
+
+static uint64_t dice;
+
+static unsigned roll(unsigned sides)
+{
+    dice ^= dice << 13;
+    dice ^= dice >> 7;
+    dice ^= dice << 17;
+    return (unsigned)(dice >> 33) % sides;
+}
+
+static void live_on(void)
+{
+    if (world_ended()) {
+        int status = world_wait();
+        ck_assert_msg(status == 0 || status == 75 || status == 79 || status == 1000 + SIGKILL,
+                      "ended with %d", status);
+        world_relay();
+    }
+    pump();
+}
+
+static void fault(void)
+{
+    static const enum sink_outcome OUTCOMES[] = {SINK_RETRY, SINK_FATAL, SINK_BLOCKED};
+    switch (roll(12)) {
+    case 0:
+        world_cut();
+        break;
+    case 1:
+        if (!world_ended())
+            world_signal(SIGKILL);
+        break;
+    case 2:
+        if (!world_ended() && world_sessions() > 0)
+            world_signal(SIGTERM);
+        break;
+    case 3:
+        script->save_applies = roll(2) == 0;
+        fail_saves(1 + roll(2), OUTCOMES[roll(3)], ERR_KAFKA_DELIVERY);
+        break;
+    case 4:
+        fail_records(UINT64_C(1) << (1 + roll(NUMBERS_MAX - 1)), OUTCOMES[roll(3)],
+                     ERR_KAFKA_DELIVERY);
+        break;
+    case 5:
+        script->save_hold = roll(2) == 0;
+        break;
+    case 6:
+        script->hold = roll(2) == 0;
+        break;
+    case 7:
+        script->collect_max = roll(4);
+        break;
+    case 8:
+        script->epoch++;
+        break;
+    case 9:
+        script->save_early = roll(2) == 0;
+        break;
+    case 10:
+        fail_claims(1, SINK_RETRY, ERR_KAFKA_CONNECT);
+        break;
+    default:
+        world_pause_after(roll(2) == 0 ? 0 : 1 + roll(12));
+        break;
+    }
+}
+
+/* The seed decides on the faults; what they hit is up to the scheduler. */
+START_TEST(storm)
+{
+    static const char *const ROWS[] = {"e", "ee", "eue", "eeeeee", "", "de", "h", "eedke"};
+    static const char *const LIMITS[] = {"commit_interval: 1ms", "max_in_flight_events: 3",
+                                         "commit_interval: 20ms, max_in_flight_events: 5"};
+    dice = (uint64_t)(_i + 1) * UINT64_C(0x9E3779B97F4A7C15);
+    exactly_once(LIMITS[_i % 3]);
+    given("e");
+    world_relay();
+    for (unsigned i = 0; i < 14; i++) {
+        given(ROWS[roll(ARRAY_LEN(ROWS))]);
+        fault();
+        if (roll(3) == 0)
+            fault();
+        for (unsigned n = roll(60); n > 0; n--)
+            live_on();
+    }
+    script->fails = 0;
+    script->save_failures = 0;
+    script->save_hold = false;
+    script->hold = false;
+    script->collect_max = 0;
+    world_pause_after(0);
+    world_cut();
+    while (script->records < plan.count || script->newest < 0)
+        live_on();
+    if (!world_ended())
+        stop();
+    check_exactly_once(true);
+}
+END_TEST
+
 /* ---- the store slot ---- */
 
 static void slot_store(void)
@@ -2182,7 +2309,7 @@ static Suite *suite(void)
     ADD(suite, "others", {slot_in_use_at_start, 1}, {standby_fails, 1}, {fenced_and_stands_by, 1},
         {fenced_and_fails, 1}, {fenced_three_times, 1}, {taken_over_meanwhile, 4},
         {taken_over_at_the_start, 4}, {failover_with_an_open_transaction, 2},
-        {failover_with_a_part_published, 1});
+        {failover_with_a_part_published, 1}, {failover_while_idle, 1});
     ADD(suite, "claims", {claim_fails, 3}, {claim_fails_for_good, 2}, {server_lost_in_a_claim, 2});
     ADD(suite, "topic", {position_of_another_system, 2}, {position_unreadable, 2},
         {position_of_a_newer_walferry, 2}, {position_gone, 1}, {position_older, 2},
@@ -2191,6 +2318,7 @@ static Suite *suite(void)
         {save_fails_and_server_is_lost, 2}, {drain_waits_for_the_save, 2},
         {stale_position_is_not_written, 1}, {slept, 1}, {garbage_is_counted, 2},
         {fatal_end_is_saved, 1});
+    ADD(suite, "storm", {storm, 24});
     ADD(suite, "slot", {slot_is_the_store, 2}, {slot_store_and_a_standby, 2},
         {slot_store_and_somebody, 1});
     return suite;

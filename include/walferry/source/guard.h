@@ -22,7 +22,8 @@ struct guard_input {
     const char *pipeline;
     const char *slot;
     const char *publication;
-    bool temporary; /* the slot was just made for this session */
+    const char *forget; /* as in struct source_opts */
+    bool temporary;     /* the slot was just made for this session */
     /* Commit position of the newest transaction of which this process handed an event to the sink;
      * LSN_NONE at start. Its commit record must lie before the fork of a later timeline. */
     struct lsn submitted;

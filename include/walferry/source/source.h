@@ -43,7 +43,13 @@ struct source_opts {
     size_t column_count;
     uint64_t status_interval_ms;
     uint64_t heartbeat_interval_ms; /* 0: none */
+    const char *forget; /* how a person removes the checkpoint, for hints; NULL: not known */
 };
+
+static inline const char *source_forget(const char *forget)
+{
+    return forget == NULL ? "remove the checkpoint" : forget;
+}
 
 enum wal_status { WAL_UNKNOWN, WAL_RESERVED, WAL_EXTENDED, WAL_UNRESERVED, WAL_LOST };
 

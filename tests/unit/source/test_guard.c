@@ -40,7 +40,8 @@ static void setup(void)
                                  .checkpoint = &checkpoint,
                                  .pipeline = "orders",
                                  .slot = "walferry_orders",
-                                 .publication = "pub_orders"};
+                                 .publication = "pub_orders",
+                                 .forget = "forget what was kept"};
     err = ERR_INIT;
     start = LSN_NONE;
 }
@@ -54,6 +55,8 @@ static void expect(enum guard_verdict verdict, enum err_code code, int exit_stat
     ck_assert_int_eq(err_exit_status(err.code), exit_status);
     ck_assert_msg(err.hint[0] != '\0', "no hint for %s", err_name(code));
     ck_assert_uint_lt(strlen(err.hint), sizeof err.hint - 1);
+    if (exit_status == 66 && code != ERR_PUBLICATION_TABLES)
+        ck_assert(strstr(err.hint, "forget what was kept and run walferry init") != NULL);
     ck_assert_uint_lt(strlen(err.message), sizeof err.message - 1);
 }
 
