@@ -229,6 +229,12 @@ int pg_backend_pid(const struct pg *pg)
     return PQbackendPID(pg->conn);
 }
 
+bool pg_readable(const struct pg *pg)
+{
+    struct pollfd entry = {.fd = PQsocket(pg->conn), .events = POLLIN};
+    return poll(&entry, 1, 0) > 0;
+}
+
 bool pg_alive(struct pg *pg, struct err *err)
 {
     ASSERT(pg->connected && !pg->querying && !pg->copying);

@@ -48,10 +48,23 @@ static void row_passed(struct relay *relay, bool published)
     relay->newest = hand->at;
 }
 
+static void told_wrong(struct relay *relay, const char *what, struct lsn lsn)
+{
+    struct err err;
+    discard(err_set(&err, ERR_PROTOCOL, "a transaction %s at %s, but the WAL ends at %s", what,
+                    lsn_format(lsn).text, lsn_format(source_wal_end(relay->source)).text));
+    err_where(&err, "slot %s", relay->config->source.slot);
+    session_protocol_error(relay, &err);
+}
+
 static void begin(struct relay *relay, const struct change *change)
 {
     struct in_hand *hand = &relay->in_hand;
     struct lsn commit = change->as.begin.commit_lsn;
+    if (source_too_far(relay->source, commit)) {
+        told_wrong(relay, "committed", commit);
+        return;
+    }
     *hand = (struct in_hand){
         .open = true,
         .at = {.commit_lsn = commit},
@@ -93,11 +106,17 @@ static void begin(struct relay *relay, const struct change *change)
 static void commit(struct relay *relay, const struct change *change)
 {
     struct in_hand *hand = &relay->in_hand;
+    struct lsn end = change->as.commit.end_lsn;
+    /* The frame that carries the Commit names the same end. */
+    if (lsn_cmp(end, source_wal_end(relay->source)) > 0) {
+        told_wrong(relay, "ends", end);
+        return;
+    }
     if (!hand->skip) {
-        ledger_commit(relay->ledger, change->as.commit.end_lsn);
+        ledger_commit(relay->ledger, end);
         relay->newest_closed = true;
     }
-    relay->received = lsn_max(relay->received, change->as.commit.end_lsn);
+    relay->received = lsn_max(relay->received, end);
     hand->open = false;
 }
 

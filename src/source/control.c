@@ -11,6 +11,8 @@
 #include "walferry/loop/loop.h"
 
 #define END_NS (5 * NS_PER_S) /* for the server's last word */
+/* Between two of its words, which are seconds apart, no server writes a tebibyte. */
+#define WAL_UNHEARD_MAX (UINT64_C(1) << 40)
 
 static void fail_later(struct source *source, const struct err *err)
 {
@@ -197,6 +199,12 @@ bool source_hung_up(const struct source *source)
 struct lsn source_wal_end(const struct source *source)
 {
     return source->wal_end;
+}
+
+bool source_too_far(const struct source *source, struct lsn lsn)
+{
+    return lsn_cmp(lsn, source->wal_end) > 0 &&
+           lsn_distance(source->wal_end, lsn) > WAL_UNHEARD_MAX;
 }
 
 enum source_state source_state(const struct source *source)

@@ -8,6 +8,7 @@
 #define REPLY_PACE_NS   (250 * NS_PER_MS) /* answers to the server's requests */
 #define INTERVAL_MIN_NS (10 * NS_PER_MS)
 #define SILENCE_MIN_NS  (60 * NS_PER_S)
+#define QUIET_NS        (1 * NS_PER_S)
 /* At one answer each 250 ms this is two seconds of nothing but the same question. */
 #define STORM_PINGS  8
 #define STORM_GAP_NS (1 * NS_PER_S)
@@ -66,6 +67,17 @@ bool feedback_idle(struct feedback *feedback, uint64_t now_ns)
     }
     feedback->idle_at_ns = now_ns;
     return feedback->silent_ns < feedback->silence_ns;
+}
+
+bool feedback_quiet(const struct feedback *feedback)
+{
+    return feedback->silent_ns >= QUIET_NS;
+}
+
+void feedback_part(struct feedback *feedback)
+{
+    feedback->idle_at_ns = 0;
+    feedback->silent_ns = 0;
 }
 
 void feedback_hurry(struct feedback *feedback)

@@ -40,6 +40,10 @@ MUST_USE bool feedback_keepalive(struct feedback *feedback, struct lsn wal_end, 
 /* A read found nothing. False when the server has been silent for too long. Time in which nobody
  * read does not count. */
 MUST_USE bool feedback_idle(struct feedback *feedback, uint64_t now_ns);
+/* Nothing came for a moment. */
+bool feedback_quiet(const struct feedback *feedback);
+/* Bytes came that are no message yet: the server is there, and sends a large row. */
+void feedback_part(struct feedback *feedback);
 /* Send at the next opportunity. */
 void feedback_hurry(struct feedback *feedback);
 /* When the next status is due; 0 for at once. */

@@ -127,6 +127,12 @@ static enum source_event accept_frame(struct source *source, struct bytes bytes,
         err_where(err, "slot %s", source->slot);
         return session_lost(source, now_ns, err);
     }
+    if (source_too_far(source, frame.wal_end)) {
+        err_set(err, ERR_PROTOCOL, "the server says that its WAL ends at %s, and said %s before",
+                lsn_format(frame.wal_end).text, lsn_format(source->wal_end).text);
+        err_where(err, "slot %s", source->slot);
+        return session_lost(source, now_ns, err);
+    }
     source->wal_end = lsn_max(source->wal_end, frame.wal_end);
     *ret_item = (struct source_item){
         .data = frame.data, .wal_end = frame.wal_end, .sent_at_us = frame.sent_at_us};
@@ -157,6 +163,7 @@ enum source_event stream_next(struct source *source, uint64_t now_ns, struct sou
                               struct err *err)
 {
     struct bytes bytes = BYTES_ABSENT;
+    bool part = feedback_quiet(&source->feedback) && pg_readable(source->pg);
     enum pg_copy got = pg_copy_get(source->pg, &bytes, err);
     if (notice_is_fatal(source, err)) {
         return session_lost(source, now_ns, err);
@@ -165,6 +172,9 @@ enum source_event stream_next(struct source *source, uint64_t now_ns, struct sou
     case PG_COPY_DATA:
         return accept_frame(source, bytes, now_ns, ret_item, err);
     case PG_COPY_IDLE:
+        if (part) {
+            feedback_part(&source->feedback);
+        }
         return found_nothing(source, now_ns, err);
     case PG_COPY_END:
         err_set(err, ERR_PG_SHUTDOWN, "the server ended the stream in good order");

@@ -42,6 +42,10 @@ static struct {
     struct buf held; /* what the silence holds back */
     bool holding;
     bool refuse_start;
+    struct buf fault;
+    enum fault_end fault_end;
+    unsigned faults;     /* sessions that will have it */
+    unsigned beginnings; /* sessions that will not stream */
     bool ignore_end;
     bool end_answered;
     unsigned sent; /* in the newest session */
@@ -255,6 +259,39 @@ struct lsn world_asked(void)
     return lsn;
 }
 
+static void be_faulty(void)
+{
+    if (world.fault_end == FAULT_CLOSES)
+        walsender_hang_up(world_server);
+    else if (world.fault_end == FAULT_RESETS)
+        walsender_reset(world_server);
+}
+
+static void end_in_fault(void)
+{
+    walsender_send(world_server, &world.fault);
+    world.faults--;
+    world.cutting = world.fault_end != FAULT_GOES_ON;
+    be_faulty();
+}
+
+static void answer_start(struct bytes wire)
+{
+    struct buf reply;
+    buf_init(&reply, 4096);
+    buf_put_bytes(&reply, wire);
+    walsender_on(world_server, "START_REPLICATION", &reply);
+    buf_deinit(&reply);
+}
+
+static void refuse_stream(void)
+{
+    static const uint8_t COPY_BOTH[] = {'W', 0, 0, 0, 7, 0, 0, 0};
+    be_faulty();
+    if (--world.beginnings == 0)
+        answer_start(bytes_make(COPY_BOTH, sizeof COPY_BOTH));
+}
+
 static void serve(void)
 {
     unsigned number = 0;
@@ -267,6 +304,8 @@ static void serve(void)
     for (unsigned i = 0; i < world.transaction_count; i++) {
         if (lsn_cmp(world_commit_lsn(i), start) >= 0)
             give_transaction(i, number);
+        if (i == 0 && world.faults > 0)
+            end_in_fault();
         number += events_of(i);
     }
 }
@@ -308,6 +347,21 @@ void world_resume(void)
         walsender_send(world_server, &world.held);
     world.holding = false;
     buf_reset(&world.held);
+}
+
+void world_fault(struct bytes wire, enum fault_end end, unsigned sessions)
+{
+    buf_reset(&world.fault);
+    buf_put_bytes(&world.fault, wire);
+    world.fault_end = end;
+    world.faults = sessions;
+}
+
+void world_beginning(struct bytes wire, enum fault_end end, unsigned sessions)
+{
+    answer_start(wire);
+    world.fault_end = end;
+    world.beginnings = sessions;
 }
 
 void world_keepalive(struct lsn lsn, bool reply)
@@ -414,6 +468,7 @@ void world_start(const char *more)
     world_server = walsender_new();
     walsender_replication_only(world_server);
     buf_init(&world.held, 1u << 20);
+    buf_init(&world.fault, 1u << 20);
     on_row("IDENTIFY_SYSTEM", ARRAY_LEN(SYSTEM), SYSTEM);
     /* The test's scratch directory, as TEST_MAIN_SCRATCH left it. */
     snprintf(world_directory, sizeof world_directory, "%s/relay-XXXXXX", getenv("TMPDIR"));
@@ -443,6 +498,7 @@ void world_free(void)
     free(world.yaml);
     free(world.sink);
     buf_deinit(&world.held);
+    buf_deinit(&world.fault);
     walsender_free(world_server);
 }
 
@@ -462,11 +518,27 @@ void world_set(const char *assignment)
     world.set = assignment;
 }
 
-static void be_relay(void)
+static char *whole_yaml(void)
 {
     char *yaml = NULL;
     int len = asprintf(&yaml, "%ssink: %s\ncapture: %s\n", world.yaml, world.sink, world.capture);
     ASSERT(len > 0);
+    return yaml;
+}
+
+void world_write_config(const char *path)
+{
+    char *yaml = whole_yaml();
+    FILE *file = fopen(path, "w");
+    ck_assert_ptr_nonnull(file);
+    ck_assert_int_ge(fputs(yaml, file), 0);
+    ck_assert_int_eq(fclose(file), 0);
+    free(yaml);
+}
+
+static void be_relay(void)
+{
+    char *yaml = whole_yaml();
     struct config *config;
     struct config_problems problems;
     char log[160];
@@ -545,7 +617,10 @@ void world_pump(void)
         world.starts_before++;
     } else if (starts > world.starts) {
         world.starts = starts;
-        serve();
+        if (world.beginnings > 0)
+            refuse_stream();
+        else
+            serve();
         walsender_pump(world_server);
     }
     if (!walsender_copy_done(world_server))

@@ -57,6 +57,14 @@ void world_pause_after(unsigned messages);
 void world_resume(void);
 /* Whether the silence has come. */
 bool world_paused(void);
+/* What a session does after it has sent something that no server sends. */
+enum fault_end { FAULT_GOES_ON, FAULT_IS_SILENT, FAULT_CLOSES, FAULT_RESETS };
+/* The next `sessions` sessions send, after the first transaction of the script, these bytes as they
+ * are; all but those that go on send nothing more of the script. */
+void world_fault(struct bytes wire, enum fault_end end, unsigned sessions);
+/* The next `sessions` sessions are answered so when they ask for the stream, and hear nothing more.
+ */
+void world_beginning(struct bytes wire, enum fault_end end, unsigned sessions);
 /* Send more: outside any transaction. */
 void world_keepalive(struct lsn lsn, bool reply);
 /* Break the connection now. */

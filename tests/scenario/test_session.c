@@ -420,6 +420,25 @@ START_TEST(silence)
 }
 END_TEST
 
+/* A row may be so large, and the line so slow, that no message is whole for minutes. */
+START_TEST(a_row_that_takes_its_time)
+{
+    static const uint8_t FRAME[] = {'d', 0, 0, 1, 0, 'w'};
+    stream();
+    expect(SOURCE_IDLE);
+    buf_put(&buf, FRAME, sizeof FRAME);
+    for (unsigned i = 0; i < 251; i++) {
+        serve();
+        pass(10000);
+        expect(SOURCE_IDLE);
+        buf_put_u8(&buf, 0);
+    }
+    serve();
+    expect(SOURCE_DATA);
+    ck_assert_uint_eq(item.data.len, 256 - 4 - 25);
+}
+END_TEST
+
 /* ---- ends ---- */
 
 START_TEST(orderly_end)
@@ -854,6 +873,7 @@ static Suite *session_suite(void)
                                   storm_means_shutdown,
                                   back_pressure,
                                   silence,
+                                  a_row_that_takes_its_time,
                                   orderly_end,
                                   end_without_answer,
                                   end_before_the_stream,

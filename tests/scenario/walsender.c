@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -30,6 +31,7 @@ struct walsender {
     int client_fd; /* -1 without one */
     bool admitted; /* startup is over */
     bool hang_up;
+    bool deaf; /* hang up on what comes next */
     bool trickle;
     bool copy_done;
     bool replication_only;
@@ -246,6 +248,7 @@ static void close_client(struct walsender *server)
     server->client_fd = -1;
     server->admitted = false;
     server->hang_up = false;
+    server->deaf = false;
     buf_reset(&server->in);
     buf_reset(&server->out);
 }
@@ -320,6 +323,11 @@ void walsender_hang_up(struct walsender *server)
 void walsender_replication_only(struct walsender *server)
 {
     server->replication_only = true;
+}
+
+void walsender_reset(struct walsender *server)
+{
+    server->deaf = true;
 }
 
 bool walsender_sent(const struct walsender *server)
@@ -485,11 +493,15 @@ void walsender_pump(struct walsender *server)
         server->client_fd = accept4(server->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         server->connections += server->client_fd >= 0;
     }
-    if (server->client_fd >= 0) {
+    struct pollfd unread = {.fd = server->client_fd, .events = POLLIN};
+    if (server->client_fd >= 0 && !server->deaf) {
         read_client(server);
     }
     if (server->client_fd >= 0) {
         write_client(server);
+    }
+    if (server->deaf && server->out.len == 0 && poll(&unread, 1, 0) > 0) {
+        close_client(server);
     }
 }
 

@@ -35,6 +35,9 @@ void walsender_replication_only(struct walsender *server);
 void walsender_send(struct walsender *server, const struct buf *messages);
 /* Close the client's connection after what is queued went out. */
 void walsender_hang_up(struct walsender *server);
+/* The same, with something of the client's left unread, so that it finds the connection reset: when
+ * it has sent something more. */
+void walsender_reset(struct walsender *server);
 /* Whether everything queued went out. */
 bool walsender_sent(const struct walsender *server);
 /* Send one byte a pump. */

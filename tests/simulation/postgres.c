@@ -373,6 +373,13 @@ int pg_backend_pid(const struct pg *pg)
     return 500 + pg->conn;
 }
 
+/* Messages of this server come whole or not at all. */
+bool pg_readable(const struct pg *pg)
+{
+    (void)pg;
+    return false;
+}
+
 bool pg_alive(struct pg *pg, struct err *err)
 {
     edge(EDGE_PG);

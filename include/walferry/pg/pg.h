@@ -58,6 +58,9 @@ int pg_backend_pid(const struct pg *pg);
  * its SQLSTATE) or the connection broke. */
 MUST_USE bool pg_alive(struct pg *pg, struct err *err);
 
+/* Bytes wait in the socket that no call has taken yet. */
+bool pg_readable(const struct pg *pg);
+
 /* Send one or several statements; then poll until DONE. */
 MUST_USE bool pg_query_start(struct pg *pg, const char *sql, struct err *err);
 /* DONE: the result of the last statement with rows is at hand until the next call that sends. */

@@ -173,6 +173,9 @@ bool source_broken(const struct source *source);
 bool source_hung_up(const struct source *source);
 /* Newest WAL end that the server told of. */
 struct lsn source_wal_end(const struct source *source);
+/* `lsn` lies so far ahead of it that it cannot be true: a position that was believed would be
+ * confirmed, and all before it skipped. */
+bool source_too_far(const struct source *source, struct lsn lsn);
 enum source_state source_state(const struct source *source);
 /* Orderly end: final status, CopyDone; SOURCE_ENDED follows (or SOURCE_LOST), at the latest after
  * five seconds. Nothing comes back after it. */
