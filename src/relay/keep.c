@@ -316,8 +316,11 @@ void keep_follow_slot(struct relay *relay)
 
 bool keep_fenced(struct relay *relay, const struct err *err)
 {
-    return err->code == ERR_KAFKA_FENCED && relay->keep.transactional &&
-           relay->source_opts.standby_wait && !relay->draining && ++relay->keep.fenced < FENCED_MAX;
+    if (err->code != ERR_KAFKA_FENCED)
+        return false;
+    discard(FAILPOINT(FENCE_DETECT));
+    return relay->keep.transactional && relay->source_opts.standby_wait && !relay->draining &&
+           ++relay->keep.fenced < FENCED_MAX;
 }
 
 void keep_report(struct relay *relay, const struct sink_report *report)

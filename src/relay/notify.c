@@ -7,8 +7,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "walferry/base/parse.h"
-
 #define NOTIFY_NS (1 * NS_PER_S)
 /* A call of a library may take so long; what hangs for longer never comes back. */
 #define LIMIT_S 60
@@ -40,12 +38,7 @@ void notify_send(const char *message)
 
 unsigned notify_limit_s(void)
 {
-    uint64_t limit_s = LIMIT_S;
-#ifdef WALFERRY_FAILPOINTS
-    const char *text = getenv("WALFERRY_WATCHDOG_S");
-    discard(text != NULL && parse_u64(bytes_str(text), &limit_s));
-#endif
-    return (unsigned)limit_s;
+    return (unsigned)FAILPOINT_PATIENCE(LIMIT_S);
 }
 
 static enum sense_fault find_fault(const struct relay *relay)

@@ -125,7 +125,6 @@ void save_committed(struct producer *self, const struct task *task)
 {
     struct transaction *txn = &self->txn;
     if (task->verdict.outcome != SINK_DELIVERED) {
-        discard(task->verdict.code == ERR_KAFKA_FENCED && FAILPOINT(FENCE_DETECT));
         save_failed(self, &task->verdict);
         return;
     }
