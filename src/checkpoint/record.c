@@ -30,6 +30,8 @@ static void put_chain(const struct checkpoint *checkpoint, struct buf *out)
     buf_printf(out, "events=%" PRIu64 "\n", checkpoint->events);
     buf_printf(out, "chain=%" PRIu32 "\n", checkpoint->chain);
     buf_printf(out, "host=%s\n", checkpoint->host);
+    buf_printf(out, "commit_time_us=%" PRId64 "\n", checkpoint->commit_time_us);
+    buf_printf(out, "commit_time=%s\n", clock_format(checkpoint->commit_time_us).text);
 }
 
 void checkpoint_encode(const struct checkpoint *checkpoint, struct buf *out)
@@ -115,16 +117,23 @@ static bool take_name(struct bytes *text, const char *key, char *ret_name, size_
            ret_name[0] != '\0';
 }
 
+static bool take_time(struct bytes *text, const char *us_key, const char *key, int64_t *ret_us)
+{
+    struct bytes value;
+    return take_line(text, us_key, &value) && parse_i64(value, ret_us) &&
+           take_line(text, key, &value);
+}
+
 static bool take_chain(struct bytes *text, struct checkpoint *into)
 {
     return take_lsn(text, "previous_lsn", &into->previous) &&
            take_u64(text, "events", &into->events) && take_u32(text, "chain", &into->chain) &&
-           take_text(text, "host", CHECKPOINT_HOST_LETTERS, into->host, HOST_NAME_MAX_SHOWN);
+           take_text(text, "host", CHECKPOINT_HOST_LETTERS, into->host, HOST_NAME_MAX_SHOWN) &&
+           take_time(text, "commit_time_us", "commit_time", &into->commit_time_us);
 }
 
 static bool take_fields(struct bytes text, struct checkpoint *into)
 {
-    struct bytes value;
     return take_u32(&text, "walferry_checkpoint", &into->version) && into->version >= 1 &&
            into->version <= CHECKPOINT_VERSION &&
            take_name(&text, "pipeline", into->pipeline, PIPELINE_NAME_MAX) &&
@@ -136,8 +145,7 @@ static bool take_fields(struct bytes text, struct checkpoint *into)
            take_u32(&text, "partial_index", &into->partial.index) &&
            (into->version < 2 || take_chain(&text, into)) &&
            take_u64(&text, "sequence", &into->sequence) &&
-           take_line(&text, "saved_at_us", &value) && parse_i64(value, &into->saved_at_us) &&
-           take_line(&text, "saved_at", &value) && text.len == 0;
+           take_time(&text, "saved_at_us", "saved_at", &into->saved_at_us) && text.len == 0;
 }
 
 /* There is one way to write a checkpoint: what we would write otherwise, somebody else wrote. */

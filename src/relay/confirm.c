@@ -77,6 +77,15 @@ bool confirm_begin(struct relay *relay, struct lsn start, struct err *err)
     return true;
 }
 
+int64_t confirm_commit_time_us(const struct relay *relay)
+{
+    int64_t oldest_us = ledger_oldest_commit_us(relay->ledger);
+    if (oldest_us != 0)
+        return oldest_us;
+    return relay->received_commit_us != 0 ? relay->received_commit_us
+                                          : relay->checkpoint.commit_time_us;
+}
+
 bool confirm_moved(const struct relay *relay, struct lsn published, struct cursor partial)
 {
     const struct checkpoint *last = &relay->checkpoint;
@@ -126,6 +135,7 @@ bool confirm_turn(struct relay *relay, bool force)
     struct err err;
     next.lsn = published;
     next.partial = partial;
+    next.commit_time_us = confirm_commit_time_us(relay);
     next.saved_at_us = clock_wall_us();
     if (!checkpoint_save(relay->store, &next, &err)) {
         metrics_add(relay->metrics, METRIC_CHECKPOINT_ERRORS, 1);

@@ -241,6 +241,9 @@ void confirm_open_again(struct relay *relay);
 uint64_t confirm_deadline(const struct relay *relay);
 /* Whether there is more to save than the checkpoint says. */
 bool confirm_moved(const struct relay *relay, struct lsn published, struct cursor partial);
+/* Everything that the server committed earlier, by its clock, is published: when the oldest
+ * transaction was committed that is not, else the newest event that came. */
+int64_t confirm_commit_time_us(const struct relay *relay);
 /* It is durable. */
 void confirm_saved(struct relay *relay, const struct checkpoint *saved);
 /* The first position of a first start. */

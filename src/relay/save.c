@@ -145,6 +145,7 @@ static void save(struct relay *relay, struct lsn lsn, struct cursor partial)
     keep->next.partial = partial;
     keep->next.events = keep->events;
     keep->next.chain = keep->chain;
+    keep->next.commit_time_us = confirm_commit_time_us(relay);
     keep->next.saved_at_us = clock_wall_us();
     memcpy(keep->next.host, keep->host, sizeof keep->host);
     ASSERT(checkpoint_save(relay->store, &keep->next, &err));

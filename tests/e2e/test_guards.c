@@ -418,6 +418,32 @@ START_TEST(checkpoint_lost_goes_on_at_the_slot)
 }
 END_TEST
 
+/* By the server's clock, not by that of the saving: a relay that is behind saves late. */
+START_TEST(checkpoint_says_up_to_when_commits_are_published)
+{
+    struct scene scene = scene_on("commits", shared_pg());
+    struct world *world = scene.world;
+    ck_assert_int_eq(relay_command(scene.relay, "init", NULL), 0);
+    insert(world, "1");
+    const char *before = sql_value(world, "SELECT clock_timestamp()");
+    insert(world, "2");
+    sql(world, "INSERT INTO outbox.event (aggregate_type, event_type, payload) VALUES ('not a "
+               "topic', 'x', '3')");
+    const char *after = sql_value(world, "SELECT clock_timestamp()");
+    insert(world, "4");
+    relay_start(scene.relay, "--set", "delivery.poison=halt", NULL);
+    ck_assert_int_eq(relay_wait(scene.relay), 65);
+    ck_assert_uint_eq(count_lines(&scene), 2);
+    const char *content = read_file(checkpoint_path(scene.relay));
+    const char *line = strstr(content, "\ncommit_time=");
+    REQUIRE(line != NULL, "no time in:\n%s", content);
+    ck_assert_str_eq(sql_value(world, "SELECT '%.*s'::timestamptz BETWEEN '%s' AND '%s'",
+                               (int)strcspn(line + 13, "\n"), line + 13, before, after),
+                     "t");
+    scene_end(&scene);
+}
+END_TEST
+
 /* ---- servers and logins -------------------------------------------------------------------- */
 
 START_TEST(server_without_logical_wal)
@@ -795,6 +821,7 @@ static void add(TCase *tests)
     tcase_add_test(tests, newest_generation_damaged);
     tcase_add_test(tests, checkpoint_of_a_newer_version);
     tcase_add_test(tests, checkpoint_lost_goes_on_at_the_slot);
+    tcase_add_test(tests, checkpoint_says_up_to_when_commits_are_published);
     tcase_add_test(tests, server_without_logical_wal);
     tcase_add_test(tests, wrong_password);
     tcase_add_test(tests, second_relay_waits_and_takes_over);

@@ -48,6 +48,9 @@ struct checkpoint {
     uint64_t events;                    /* published since the first; 0: no chain is kept */
     uint32_t chain;                     /* see checkpoint_chain() */
     char host[HOST_NAME_MAX_SHOWN + 1]; /* of who wrote it, in [A-Za-z0-9.-] */
+    /* What the server committed earlier, by its clock, is published; since 1970, 0: not known. For
+     * people who have to fill a gap: positions know better, but no table does. */
+    int64_t commit_time_us;
     uint64_t sequence;   /* counts saves; the higher of two generations is the newer */
     int64_t saved_at_us; /* since 1970 */
 };

@@ -20,6 +20,7 @@ static struct checkpoint sample(void)
         .events = UINT64_MAX,
         .chain = UINT32_MAX,
         .host = "db-1.example",
+        .commit_time_us = INT64_C(1767225599000001),
         .sequence = 42,
         .saved_at_us = INT64_C(1767225600123456),
     };
@@ -83,6 +84,8 @@ START_TEST(text_is_for_people)
                            "events=18446744073709551615\n"
                            "chain=4294967295\n"
                            "host=db-1.example\n"
+                           "commit_time_us=1767225599000001\n"
+                           "commit_time=2025-12-31T23:59:59.000001Z\n"
                            "sequence=42\n"
                            "saved_at_us=1767225600123456\n"
                            "saved_at=2026-01-01T00:00:00.123456Z\n"
@@ -111,6 +114,7 @@ static void ck_round_trip(const struct checkpoint *checkpoint)
     ck_assert_uint_eq(back.events, checkpoint->events);
     ck_assert_uint_eq(back.chain, checkpoint->chain);
     ck_assert_str_eq(back.host, checkpoint->host);
+    ck_assert_int_eq(back.commit_time_us, checkpoint->commit_time_us);
     ck_assert_uint_eq(back.sequence, checkpoint->sequence);
     ck_assert_int_eq(back.saved_at_us, checkpoint->saved_at_us);
     buf_deinit(&text);
@@ -127,6 +131,7 @@ START_TEST(round_trip)
     memset(checkpoint.pipeline, 'z', PIPELINE_NAME_MAX);
     ck_round_trip(&checkpoint);
     checkpoint.saved_at_us = INT64_MIN;
+    checkpoint.commit_time_us = 0;
     ck_round_trip(&checkpoint);
     checkpoint.lsn = lsn_make(UINT64_MAX);
     checkpoint.host[0] = '\0';
@@ -142,6 +147,7 @@ START_TEST(format_1_is_read)
     checkpoint.events = 0;
     checkpoint.chain = 0;
     checkpoint.host[0] = '\0';
+    checkpoint.commit_time_us = 0;
     ck_round_trip(&checkpoint);
     struct buf text = encoded(&checkpoint);
     ck_assert_ptr_null(strstr(buf_cstr(&text), "chain="));
@@ -237,6 +243,8 @@ static const struct {
     {"chain=4294967295", "chain=4294967296"},
     {"host=db-1.example", "host=db 1"},
     {"host=db-1.example", "host=01234567890123456789012345678901234567890123456789012345678901234"},
+    {"commit_time_us=1767225599000001", "commit_time_us=1767225599000002"},
+    {"commit_time=2025-12-31T23:59:59.000001Z\n", ""},
     {"sequence=42", "sequence=0x2a"},
     {"saved_at=2026-01-01T00:00:00.123456Z", "saved_at=2026-01-01T00:00:00.123457Z"},
     {"saved_at=2026-01-01T00:00:00.123456Z\n", "saved_at=2026-01-01T00:00:00.123456Z\nmore=1\n"},
