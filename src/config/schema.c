@@ -23,8 +23,7 @@
 #define NO_CDC_HINT                                                                                \
     "capture an outbox (`- outbox: outbox.event`) or messages (`- messages: outbox`)"
 
-static const struct enum_value standby_values[] = {
-    {"wait", 1}, {"fail", 0}, {NULL, 0}};
+static const struct enum_value standby_values[] = {{"wait", 1}, {"fail", 0}, {NULL, 0}};
 static const struct enum_value preset_values[] = {
     {"walferry", PRESET_WALFERRY},
     {"debezium", PRESET_DEBEZIUM},
@@ -38,44 +37,27 @@ static const struct enum_value payload_values[] = {{"auto", PAYLOAD_AUTO},
                                                    {"text", PAYLOAD_AS_TEXT},
                                                    {"binary", PAYLOAD_AS_BINARY},
                                                    {NULL, 0}};
-static const struct enum_value snapshot_values[] = {{"initial", 0},
-                                                    {"never", 0},
-                                                    {"when_needed", 0},
-                                                    {NULL, 0}};
+static const struct enum_value snapshot_values[] = {
+    {"initial", 0}, {"never", 0}, {"when_needed", 0}, {NULL, 0}};
 static const struct enum_value format_values[] = {{"cloudevents", ENVELOPE_CLOUDEVENTS},
                                                   {"debezium", ENVELOPE_DEBEZIUM},
                                                   {"raw", ENVELOPE_RAW},
                                                   {NULL, 0}};
-static const struct enum_value mode_values[] = {{"structured", ENVELOPE_STRUCTURED},
-                                                {"binary", ENVELOPE_BINARY},
-                                                {NULL, 0}};
-static const struct enum_value decimal_values[] = {{"precise", 0},
-                                                   {"string", 0},
-                                                   {"double", 0},
-                                                   {NULL, 0}};
-static const struct enum_value time_values[] = {
-    {"adaptive", 0}, {"iso", 0}, {NULL, 0}};
+static const struct enum_value mode_values[] = {
+    {"structured", ENVELOPE_STRUCTURED}, {"binary", ENVELOPE_BINARY}, {NULL, 0}};
+static const struct enum_value decimal_values[] = {
+    {"precise", 0}, {"string", 0}, {"double", 0}, {NULL, 0}};
+static const struct enum_value time_values[] = {{"adaptive", 0}, {"iso", 0}, {NULL, 0}};
 static const struct enum_value guarantee_values[] = {
-    {"at_least_once", AT_LEAST_ONCE},
-    {"exactly_once", EXACTLY_ONCE},
-    {NULL, 0}};
-static const struct enum_value poison_values[] = {{"dead_letter", POISON_DEAD_LETTER},
-                                                  {"halt", POISON_HALT},
-                                                  {"skip", POISON_SKIP},
-                                                  {NULL, 0}};
-static const struct enum_value store_values[] = {{"file", STORE_FILE},
-                                                 {"kafka", STORE_KAFKA},
-                                                 {"slot", STORE_SLOT},
-                                                 {NULL, 0}};
-static const struct enum_value log_format_values[] = {{"auto", LOG_AUTO},
-                                                      {"text", LOG_TEXT},
-                                                      {"json", LOG_JSON},
-                                                      {NULL, 0}};
-static const struct enum_value log_level_values[] = {{"error", LOG_ERROR},
-                                                     {"warn", LOG_WARN},
-                                                     {"info", LOG_INFO},
-                                                     {"debug", LOG_DEBUG},
-                                                     {NULL, 0}};
+    {"at_least_once", AT_LEAST_ONCE}, {"exactly_once", EXACTLY_ONCE}, {NULL, 0}};
+static const struct enum_value poison_values[] = {
+    {"dead_letter", POISON_DEAD_LETTER}, {"halt", POISON_HALT}, {"skip", POISON_SKIP}, {NULL, 0}};
+static const struct enum_value store_values[] = {
+    {"file", STORE_FILE}, {"kafka", STORE_KAFKA}, {"slot", STORE_SLOT}, {NULL, 0}};
+static const struct enum_value log_format_values[] = {
+    {"auto", LOG_AUTO}, {"text", LOG_TEXT}, {"json", LOG_JSON}, {NULL, 0}};
+static const struct enum_value log_level_values[] = {
+    {"error", LOG_ERROR}, {"warn", LOG_WARN}, {"info", LOG_INFO}, {"debug", LOG_DEBUG}, {NULL, 0}};
 
 /* clang-format off */
 const struct key schema_keys[] = {
