@@ -111,7 +111,9 @@ const struct command commands[] = {
     },
     {
         .name = "replay",
-        .synopsis = "-c FILE --from T [--to T] | --ids ID,ID,...|- [--dry-run] [OPTION]...",
+        .synopsis = "-c FILE --from T [--to T] | --ids ID,ID,...|- [--table SCHEMA.TABLE] "
+                    "[--type GLOB] [--aggregate-id ID] [--after ID] [--dry-run] [--json] "
+                    "[--conninfo CONNINFO] [--timeout DURATION]",
         .summary = "publish again rows that still stand in the outbox table",
         .help =
             "Reads the rows over an ordinary session and sends each through the same capture, "
