@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "harness.h"
+#include "kafka_client.h"
 #include "load.h"
 
 #define CONFIG_OF(source, capture, sink)                                                           \
@@ -896,6 +897,204 @@ START_TEST(a_copy_of_the_server_is_refused_while_it_is_behind)
 }
 END_TEST
 
+/* ---- Kafka ---------------------------------------------------------------------------------- */
+
+/* Who has a rule of his own for a topic shuts out everybody else. */
+static void take_rights(const struct kafka_server *kafka, const char *topic)
+{
+    char message[256];
+    rd_kafka_t *client = kafka_client_new(RD_KAFKA_PRODUCER, kafka->address, NULL);
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
+    rd_kafka_AclBinding_t *rule = rd_kafka_AclBinding_new(
+        RD_KAFKA_RESOURCE_TOPIC, topic, RD_KAFKA_RESOURCE_PATTERN_LITERAL, "User:somebody", "*",
+        RD_KAFKA_ACL_OPERATION_WRITE, RD_KAFKA_ACL_PERMISSION_TYPE_ALLOW, message, sizeof message);
+    REQUIRE(rule != NULL, "%s", message);
+    rd_kafka_CreateAcls(client, &rule, 1, NULL, queue);
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, DEADLINE_MS);
+    REQUIRE(event != NULL && rd_kafka_event_error(event) == 0, "the right is not taken");
+    rd_kafka_event_destroy(event);
+    rd_kafka_AclBinding_destroy(rule);
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_destroy(client);
+}
+
+static void give_rights(const struct kafka_server *kafka, const char *topic)
+{
+    char message[256];
+    rd_kafka_t *client = kafka_client_new(RD_KAFKA_PRODUCER, kafka->address, NULL);
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
+    rd_kafka_AclBindingFilter_t *rules = rd_kafka_AclBindingFilter_new(
+        RD_KAFKA_RESOURCE_TOPIC, topic, RD_KAFKA_RESOURCE_PATTERN_LITERAL, NULL, NULL,
+        RD_KAFKA_ACL_OPERATION_ANY, RD_KAFKA_ACL_PERMISSION_TYPE_ANY, message, sizeof message);
+    REQUIRE(rules != NULL, "%s", message);
+    rd_kafka_DeleteAcls(client, &rules, 1, NULL, queue);
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, DEADLINE_MS);
+    REQUIRE(event != NULL && rd_kafka_event_error(event) == 0, "the right is not given");
+    rd_kafka_event_destroy(event);
+    rd_kafka_AclBinding_destroy(rules);
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_destroy(client);
+}
+
+static char *numbers_of(struct records records)
+{
+    char *list = text("%s", "");
+    for (size_t i = 0; i < records.count; i++)
+        list = text("%s%s%ld", list, i == 0 ? "" : " ",
+                    strtol(records.items[i].value + strlen("{\"n\":"), NULL, 10));
+    return list;
+}
+
+START_TEST(rights_taken_away_are_waited_for)
+{
+    struct kafka_server *kafka = kafka_start(
+        "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\n"
+        "allow.everyone.if.no.acl.found=true\n");
+    struct scene scene = {.world = world_new_on("rights", shared_pg(), kafka)};
+    const char *topic = world_topic(scene.world, "order");
+    kafka_create_topic(kafka, topic, 1, NULL);
+    scene.relay = relay_new(scene.world, CONFIG_OF("", "", TO_KAFKA));
+    relay_begin(scene.relay);
+    struct consumer *consumer = consumer_new(scene.world, topic, NULL);
+    for (int i = 0; i < 5; i++)
+        insert(&scene);
+    consumer_exactly(consumer, 5);
+    take_rights(kafka, topic);
+    /* A right is lost soon after it was taken. */
+    wait_until((insert(&scene), strstr(relay_errors(scene.relay), "WF-6003") != NULL),
+               "nothing is refused");
+    wait_until(!is_ready(scene.relay), "it says that it is ready");
+    insert(&scene);
+    REQUIRE(relay_running(scene.relay), "it gave up:\n%s", relay_errors(scene.relay));
+    ck_assert(relay_metric(scene.relay, "walferry_dead_letters_total") == 0);
+    give_rights(kafka, topic);
+    struct records records = consumer_exactly(consumer, (size_t)scene.events);
+    ck_assert_str_eq(numbers_of(records), first_numbers(scene.events));
+    wait_until(is_ready(scene.relay), "it is not ready");
+    ck_assert(relay_metric(scene.relay, "walferry_dead_letters_total") == 0);
+    relay_stop(scene.relay);
+    consumer_free(consumer);
+    scene_end(&scene);
+    kafka_free(kafka);
+}
+END_TEST
+
+/* Hours are not tested: what would grow with them is the retained WAL alone. */
+START_TEST(kafka_away_costs_no_memory_and_gives_nothing_up)
+{
+    struct kafka_server *kafka = kafka_start(NULL);
+    struct scene scene = {.world = world_new_on("away", shared_pg(), kafka)};
+    const char *topic = world_topic(scene.world, "order");
+    kafka_create_topic(kafka, topic, 1, NULL);
+    scene.relay = relay_new(scene.world, CONFIG_OF("", "", TO_KAFKA));
+    relay_rewrite(scene.relay, text("%sdelivery: {max_in_flight_events: 1000}\n",
+                                    CONFIG_OF(", heartbeat_interval: 0", "", TO_KAFKA)));
+    relay_begin(scene.relay);
+    struct consumer *consumer = consumer_new(scene.world, topic, NULL);
+    insert(&scene);
+    consumer_exactly(consumer, 1);
+    kafka_kill(kafka);
+    sql(scene.world,
+        "INSERT INTO outbox.event (aggregate_type, aggregate_id, event_type, payload) "
+        "SELECT 'order', 'k', 'a', ('{\"n\":' || i || ',\"fill\":\"' || repeat('x', 500) "
+        "|| '\"}')::json FROM generate_series(2, 40001) i");
+    scene.events = 40001;
+    wait_until(!is_ready(scene.relay), "it says that it is ready");
+    wait_until(relay_metric(scene.relay, "walferry_in_flight_events") >= 1000, "it does not fill");
+    long before = relay_peak_kib(scene.relay);
+    double retained = relay_metric(scene.relay, "walferry_slot_retained_wal_bytes");
+    for (int i = 0; i < 100; i++) {
+        sql(scene.world,
+            "CREATE TABLE filler%d AS SELECT repeat('x', 1000) FROM "
+            "generate_series(1, 500)",
+            i);
+        pause_ms(120);
+    }
+    wait_until(relay_metric(scene.relay, "walferry_slot_retained_wal_bytes") >
+                   retained + (20 << 20),
+               "nobody tells of the WAL that is retained");
+    REQUIRE(relay_peak_kib(scene.relay) < before + 4096, "memory grew from %ld to %ld KiB", before,
+            relay_peak_kib(scene.relay));
+    ck_assert(relay_metric(scene.relay, "walferry_in_flight_events") <= 1000);
+    ck_assert(relay_metric(scene.relay, "walferry_dead_letters_total") == 0);
+    kafka_resume(kafka);
+    struct records records = consumer_exactly(consumer, (size_t)scene.events);
+    for (size_t i = 0; i < records.count; i++)
+        ck_assert_int_eq(strtol(records.items[i].value + strlen("{\"n\":"), NULL, 10), (long)i + 1);
+    wait_until(is_ready(scene.relay), "it is not ready");
+    relay_stop(scene.relay);
+    consumer_free(consumer);
+    scene_end(&scene);
+    kafka_free(kafka);
+}
+END_TEST
+
+static void add_partitions(const struct kafka_server *kafka, const char *topic, size_t total)
+{
+    char message[256];
+    rd_kafka_t *client = kafka_client_new(RD_KAFKA_PRODUCER, kafka->address, NULL);
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
+    rd_kafka_NewPartitions_t *more =
+        rd_kafka_NewPartitions_new(topic, total, message, sizeof message);
+    REQUIRE(more != NULL, "%s", message);
+    rd_kafka_CreatePartitions(client, &more, 1, NULL, queue);
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, DEADLINE_MS);
+    REQUIRE(event != NULL && rd_kafka_event_error(event) == 0, "no partitions are added");
+    rd_kafka_event_destroy(event);
+    rd_kafka_NewPartitions_destroy(more);
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_destroy(client);
+}
+
+START_TEST(partitions_added_and_a_topic_deleted)
+{
+    struct kafka_server *kafka = kafka_start(NULL);
+    struct scene scene = {.world = world_new_on("shapes", shared_pg(), kafka)};
+    const char *topic = world_topic(scene.world, "order");
+    kafka_create_topic(kafka, topic, 1, NULL);
+    scene.relay = relay_new(
+        scene.world,
+        CONFIG_OF("", "",
+                  "kafka: {bootstrap.servers: \"@KAFKA@\", topic.metadata.refresh.interval.ms: "
+                  "500}"));
+    relay_begin(scene.relay);
+    struct consumer *consumer = consumer_new(scene.world, topic, NULL);
+    for (int i = 0; i < 5; i++)
+        insert(&scene);
+    consumer_exactly(consumer, 5);
+    add_partitions(kafka, topic, 6);
+    for (int i = 0; i < 50; i++) {
+        insert(&scene);
+        pause_ms(40);
+    }
+    /* An explicit partition that is new is found. */
+    sql(scene.world, "INSERT INTO outbox.event (aggregate_type, aggregate_id, event_type, payload, "
+                     "partition) VALUES ('order', 'k', 'a', '{\"n\":56}', 5)");
+    scene.events++;
+    consumer_free(consumer);
+    consumer = consumer_new(scene.world, topic, NULL);
+    struct records before = consumer_exactly(consumer, 56);
+    long sum = 0;
+    for (size_t i = 0; i < before.count; i++)
+        sum += strtol(before.items[i].value + strlen("{\"n\":"), NULL, 10);
+    ck_assert_int_eq(sum, 56 * 57 / 2);
+    ck_assert(relay_metric(scene.relay, "walferry_dead_letters_total") == 0);
+    consumer_free(consumer);
+    kafka_delete_topic(kafka, topic);
+    wait_until(!kafka_topic_exists(kafka, topic), "the topic stays");
+    insert(&scene);
+    consumer = consumer_new(scene.world, topic, NULL);
+    struct records records = consumer_expect(consumer, 1);
+    ck_assert_str_eq(numbers_of(records), "57");
+    wait_confirmed(scene.world);
+    ck_assert(relay_metric(scene.relay, "walferry_dead_letters_total") == 0);
+    relay_stop(scene.relay);
+    consumer_free(consumer);
+    scene_end(&scene);
+    kafka_free(kafka);
+}
+END_TEST
+
 static void add(TCase *tests)
 {
     int version = shared_pg()->version;
@@ -924,6 +1123,9 @@ static void add(TCase *tests)
     tcase_add_test(tests, a_log_that_nobody_reads_holds_nothing_up);
     tcase_add_test(tests, a_name_is_looked_up_anew_at_every_attempt);
     tcase_add_test(tests, a_copy_of_the_server_is_refused_while_it_is_behind);
+    tcase_add_test(tests, rights_taken_away_are_waited_for);
+    tcase_add_test(tests, kafka_away_costs_no_memory_and_gives_nothing_up);
+    tcase_add_test(tests, partitions_added_and_a_topic_deleted);
 }
 
 static const struct e2e_suite failures = {"failures", NEEDS_PG, add};
