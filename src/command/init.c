@@ -193,19 +193,25 @@ static bool run_database(struct init *init, const struct setup *setup, struct er
     return ok;
 }
 
+static bool make_topic(const struct init *init, const char *name, struct err *err)
+{
+    if (!kafka_topics_ensure(&init->config->sink, &name, 1, KAFKA_MS, err)) {
+        return err_context(err, "topic %s", name);
+    }
+    fprintf(init->out, "ready  topic %s\n", name);
+    return true;
+}
+
 static bool make_topics(const struct init *init, struct err *err)
 {
     const struct config *config = init->config;
-    const char *names[] = {config->delivery.dead_letter_topic};
-    if (config->sink.kind != SINK_KAFKA || !config->sink.topics_create ||
-        config->delivery.poison != POISON_DEAD_LETTER) {
+    if (config->sink.kind != SINK_KAFKA || !config->sink.topics_create) {
         return true;
     }
-    if (!kafka_topics_ensure(&config->sink, names, ARRAY_LEN(names), KAFKA_MS, err)) {
-        return err_context(err, "topic %s", names[0]);
-    }
-    fprintf(init->out, "ready  topic %s\n", names[0]);
-    return true;
+    return (config->delivery.poison != POISON_DEAD_LETTER ||
+            make_topic(init, config->delivery.dead_letter_topic, err)) &&
+           (config->sink.position_topic == NULL ||
+            make_topic(init, config->sink.position_topic, err));
 }
 
 static void say_goodbye(const struct init *init)

@@ -338,6 +338,17 @@ START_TEST(a_missing_topic_is_waited_for_when_it_may_not_be_made)
 }
 END_TEST
 
+START_TEST(a_topic_that_was_made_before_is_one_that_keeps)
+{
+    struct place place = place_new("made");
+    place.opts.no_create = true;
+    writer_make_topic(&place.opts);
+    struct writer *writer = claimed(&place.opts);
+    ck_assert_str_eq(writer_save(writer, "kept"), "DELIVERED NONE");
+    writer_close(writer);
+}
+END_TEST
+
 START_TEST(without_transactions_the_position_is_saved_alone)
 {
     struct place place = place_new("plain");
@@ -390,6 +401,36 @@ START_TEST(a_second_claim_fences_the_first)
     writer_close(second);
     consumer_exactly(consumer, 2);
     consumer_free(consumer);
+}
+END_TEST
+
+/* Whichever comes first, the commit or the claim: a position is never read that is about to be
+ * replaced. */
+START_TEST(a_claim_never_misses_a_commit_of_the_one_before)
+{
+    struct place place = place_new("race");
+    struct writer *writers[2] = {writer_open(&place.opts), writer_open(&place.opts)};
+    ck_assert_str_eq(writer_claim(writers[0]), "DELIVERED NONE");
+    for (int round = 0; round < 20; round++) {
+        struct writer *old = writers[round % 2];
+        struct writer *new = writers[(round + 1) % 2];
+        char *position = text("round %d", round);
+        writer_put(old, place.orders, "a", position);
+        acknowledged(old);
+        writer_claim_begin(new);
+        for (int turn = 0; turn < round && writer_claimed(new) == NULL; turn++) {
+        }
+        const char *answer = writer_save_begin(old, position);
+        ck_assert_str_eq(answer, "TAKEN");
+        while (writer_saved(old) == NULL || writer_claimed(new) == NULL) {
+        }
+        ck_assert_str_eq(writer_claimed(new), "DELIVERED NONE");
+        char *found = writer_position(new);
+        if (strcmp(writer_saved(old), "DELIVERED NONE") == 0)
+            ck_assert_msg(found != NULL && strcmp(found, position) == 0, "%s", found);
+    }
+    writer_close(writers[0]);
+    writer_close(writers[1]);
 }
 END_TEST
 
@@ -712,8 +753,10 @@ static void add(TCase *tests)
     tcase_add_test(tests, an_open_transaction_of_another_producer_is_waited_for_and_named);
     tcase_add_test(tests, a_topic_that_forgets_is_refused);
     tcase_add_test(tests, a_missing_topic_is_waited_for_when_it_may_not_be_made);
+    tcase_add_test(tests, a_topic_that_was_made_before_is_one_that_keeps);
     tcase_add_test(tests, without_transactions_the_position_is_saved_alone);
     tcase_add_test(tests, a_second_claim_fences_the_first);
+    tcase_add_test(tests, a_claim_never_misses_a_commit_of_the_one_before);
     tcase_add_test(tests, records_of_a_fenced_writer_are_refused);
     tcase_add_test(tests, writers_of_other_slots_do_not_fence_each_other);
     tcase_add_test(tests, a_transaction_that_was_open_too_long_ends_the_writer);

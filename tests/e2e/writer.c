@@ -8,6 +8,7 @@
 
 #include "process.h"
 #include "walferry/base/clock.h"
+#include "walferry/sink/kafka.h"
 #include "walferry/sink/sink.h"
 
 #define SETTINGS_MAX 8
@@ -63,6 +64,16 @@ struct writer *writer_open(const struct writer_opts *opts)
     writer->expected = 1;
     REQUIRE(writer->ops->open(&writer->opts, &writer->sink, &err), "%s", err.message);
     return writer;
+}
+
+void writer_make_topic(const struct writer_opts *opts)
+{
+    struct err err = ERR_INIT;
+    struct writer *writer = writer_open(opts);
+    bool made = kafka_topics_ensure(&writer->opts, &opts->position_topic, 1, DEADLINE_MS, &err) &&
+                kafka_topics_ensure(&writer->opts, &opts->position_topic, 1, DEADLINE_MS, &err);
+    REQUIRE(made, "%s", err.message);
+    writer_close(writer);
 }
 
 void writer_close(struct writer *writer)
@@ -169,7 +180,8 @@ const char *writer_offer(struct writer *writer, const char *topic, const char *k
     struct record record = {
         .placement = {.topic = bytes_str(topic), .partition = -1, .key = bytes_str(key)},
         .value = bytes_str(value),
-        .timestamp_ms = 1700000000000};
+        /* A past time would let the broker delete it. */
+        .timestamp_ms = clock_wall_us() / 1000};
     enum sink_result result =
         writer->ops->submit(writer->sink, &record, writer->tag + 1, &number, &err);
     writer->tag += result == SINK_TAKEN ? 1 : 0;

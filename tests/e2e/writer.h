@@ -24,6 +24,8 @@ struct writer_opts {
 
 struct writer;
 
+/* As `init` does: the topic of positions is made. */
+void writer_make_topic(const struct writer_opts *opts);
 struct writer *writer_open(const struct writer_opts *opts);
 void writer_close(struct writer *writer);
 void writer_reset(struct writer *writer);

@@ -14,8 +14,9 @@ const char *kafka_library_version(void);
 /* Whether the value of this property must never be shown. */
 bool sink_kafka_property_secret(const char *name);
 
-/* Make the topics that are missing, by opts->topics_partitions and topics_replication. Topics that
- * exist are left alone; with opts->mock nothing is done. */
+/* Make the topics that are missing, by opts->topics_partitions and topics_replication; that of the
+ * positions (opts->position_topic) is compacted and has one partition. Topics that exist are left
+ * alone; with opts->mock nothing is done. */
 MUST_USE bool kafka_topics_ensure(const struct sink_opts *opts, const char *const *names,
                                   size_t count, uint64_t timeout_ms, struct err *err);
 

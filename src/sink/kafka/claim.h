@@ -55,3 +55,5 @@ bool claim_may_pass(struct claim *claim, struct worker *worker, const char *what
 MUST_USE bool position_read(struct claim *claim, struct worker *worker, rd_kafka_t *asker);
 /* The topic: false when cancelled or failed. position_topic.c */
 MUST_USE bool position_topic_ensure(struct claim *claim, struct worker *worker, rd_kafka_t *asker);
+/* The request to create it; NULL: not such a name. */
+rd_kafka_NewTopic_t *position_topic_new(const char *topic, int32_t replication);

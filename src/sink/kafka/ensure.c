@@ -4,6 +4,7 @@
  */
 #include <librdkafka/rdkafka.h>
 
+#include "claim.h"
 #include "outcome.h"
 #include "properties.h"
 #include "walferry/base/assert.h"
@@ -118,9 +119,12 @@ static rd_kafka_resp_err_t request(struct admin *admin, rd_kafka_NewTopic_t *top
 static bool create(struct admin *admin, const char *topic, struct err *err)
 {
     char reason[256] = "";
+    const struct sink_opts *opts = admin->opts;
+    bool positions = opts->position_topic != NULL && strcmp(topic, opts->position_topic) == 0;
     rd_kafka_NewTopic_t *new_topic =
-        rd_kafka_NewTopic_new(topic, admin->opts->topics_partitions,
-                              admin->opts->topics_replication, reason, sizeof(reason));
+        positions ? position_topic_new(topic, opts->topics_replication)
+                  : rd_kafka_NewTopic_new(topic, opts->topics_partitions, opts->topics_replication,
+                                          reason, sizeof(reason));
     if (new_topic == NULL) {
         err_set(err, ERR_KAFKA_TOPIC, "topic \"%s\" cannot be created: %s", topic, reason);
         return err_hint(err, "mend sink.topics.partitions and sink.topics.replication_factor");

@@ -69,11 +69,11 @@ static rd_kafka_resp_err_t created(rd_kafka_event_t *event)
     return count == 1 ? rd_kafka_topic_result_error(results[0]) : RD_KAFKA_RESP_ERR__BAD_MSG;
 }
 
-static rd_kafka_NewTopic_t *wish(const struct claim *claim)
+rd_kafka_NewTopic_t *position_topic_new(const char *topic, int32_t replication)
 {
     char reason[256];
     rd_kafka_NewTopic_t *wish =
-        rd_kafka_NewTopic_new(claim->topic, 1, claim->replication, reason, sizeof(reason));
+        rd_kafka_NewTopic_new(topic, 1, replication, reason, sizeof(reason));
     if (wish != NULL) {
         rd_kafka_NewTopic_set_config(wish, "cleanup.policy", "compact");
         rd_kafka_NewTopic_set_config(wish, "segment.bytes", SEGMENT_BYTES);
@@ -85,7 +85,7 @@ static rd_kafka_NewTopic_t *wish(const struct claim *claim)
 static rd_kafka_resp_err_t create(const struct claim *claim, struct worker *worker,
                                   rd_kafka_t *asker)
 {
-    rd_kafka_NewTopic_t *topic = wish(claim);
+    rd_kafka_NewTopic_t *topic = position_topic_new(claim->topic, claim->replication);
     if (topic == NULL) {
         return RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION;
     }
