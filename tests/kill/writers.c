@@ -10,7 +10,7 @@
 #include "harness.h"
 
 #define WRITERS_MAX 8
-#define REST_MS     60
+#define REST_MS     100
 #define AWAY_MS     50
 
 struct writers {
