@@ -16,6 +16,7 @@ struct sim_sink {
     unsigned instance; /* 0: none usable, after a reset that failed */
     unsigned number;
     unsigned known_topics; /* a bit each */
+    uint64_t pending;      /* records taken and not reported */
     uint64_t topic_ready_ns[TOPICS + 1];
 };
 
@@ -255,6 +256,7 @@ static enum sink_result sim_submit(struct sink *sink, const struct record *recor
     }
     unsigned domain = letter ? DOMAINS_MAX - 1 : domain_of(row);
     TRACE("sink: takes row %u as %u, letter %u", number, tag, letter);
+    self->pending++;
     instance_submit(self->instance, number, domain, tag, record->value.len, record_cost(record));
     *ret_topic = topic;
     return SINK_TAKEN;
@@ -264,7 +266,10 @@ static size_t sim_collect(struct sink *sink, struct sink_report *reports, size_t
 {
     struct sim_sink *self = of(sink);
     edge(EDGE_SINK);
-    return self->instance == 0 ? 0 : instance_collect(self->instance, reports, max);
+    size_t count = self->instance == 0 ? 0 : instance_collect(self->instance, reports, max);
+    ASSERT(count <= self->pending);
+    self->pending -= count;
+    return count;
 }
 
 static bool sim_tick(struct sink *sink, uint64_t now_ns, struct err *err)
@@ -290,6 +295,7 @@ static bool sim_reset(struct sink *sink, struct err *err)
     if (self->instance != 0)
         instance_close(self->instance);
     use_instance(self, 0);
+    self->pending = 0;
     edge(EDGE_SINK);
     if (fault_take(FAULT_RESET_FAILS))
         brokers.reset_until_ns = sim.now_ns + rng_between(&sim.fate, 1, 2000) * MS;
@@ -311,8 +317,8 @@ static const char *sim_topic_name(const struct sink *sink, uint32_t topic)
 
 static void sim_state(const struct sink *sink, struct sink_state *ret_state)
 {
-    (void)sink;
-    *ret_state = (struct sink_state){.library = "simulated", .topics = TOPICS};
+    *ret_state = (struct sink_state){
+        .library = "simulated", .topics = TOPICS, .pending = of_const(sink)->pending};
     ret_state->connected = sim.now_ns >= brokers.away_until_ns;
 }
 
