@@ -32,9 +32,10 @@ struct ledger {
     struct ledger_opts opts;
     /* A tag is the number of a record, counted from 1 and never given twice to a sink, so that an
      * acknowledgement that comes twice, or from before a rewind, is recognised. Record n lies at
-     * n % max_records. */
+     * n % slot_count. */
     struct flight_slot *slots;
-    uint64_t first_tag; /* the oldest not acknowledged; next_tag when there is none */
+    uint64_t slot_count; /* one more than records: the last one outlives one that is withdrawn */
+    uint64_t first_tag;  /* the oldest not acknowledged; next_tag when there is none */
     uint64_t next_tag;
     uint32_t records; /* not acknowledged */
     uint64_t bytes;
@@ -78,7 +79,7 @@ static bool ring_empty(const struct ledger *ledger)
 
 static struct flight_slot *slot_at(const struct ledger *ledger, uint64_t tag)
 {
-    return &ledger->slots[tag % ledger->opts.max_records];
+    return &ledger->slots[tag % ledger->slot_count];
 }
 
 bool ledger_new(const struct ledger_opts *opts, struct lsn start, struct ledger **ret_ledger,
@@ -91,7 +92,8 @@ bool ledger_new(const struct ledger_opts *opts, struct lsn start, struct ledger 
         ledger->published = start;
         ledger->first_tag = ledger->next_tag = 1;
         ledger->ring_size = (uint64_t)opts->max_records + 1;
-        ledger->slots = calloc(opts->max_records, sizeof(*ledger->slots));
+        ledger->slot_count = (uint64_t)opts->max_records + 1;
+        ledger->slots = calloc(ledger->slot_count, sizeof(*ledger->slots));
         ledger->ring = calloc(ledger->ring_size, sizeof(*ledger->ring));
     }
     if (ledger == NULL || ledger->slots == NULL || ledger->ring == NULL) {

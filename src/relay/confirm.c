@@ -6,7 +6,11 @@
 
 static void made_durable(struct relay *relay, const struct checkpoint *saved)
 {
+    /* A session may have begun on a later timeline since the save was asked for. */
+    uint32_t timeline = relay->checkpoint.timeline;
     relay->checkpoint = *saved;
+    if (timeline > saved->timeline)
+        relay->checkpoint.timeline = timeline;
     relay->has_checkpoint = true;
     relay->durable = saved->lsn;
     relay->save_failed = false;

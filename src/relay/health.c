@@ -218,7 +218,10 @@ static void fill_checks(const struct relay *relay, const struct sink_state *sink
 static void fill_positions(const struct relay *relay, struct status *status)
 {
     const struct monitor_facts *facts = monitor_facts(relay->monitor);
-    status->published = relay->ledger == NULL ? relay->durable : ledger_published(relay->ledger);
+    /* After a claim the position may be ahead of a ledger that has not begun anew yet. */
+    status->published = relay->durable;
+    if (relay->ledger != NULL)
+        status->published = lsn_max(relay->durable, ledger_published(relay->ledger));
     status->received = lsn_max(relay->received, status->published);
     status->durable = relay->durable;
     status->confirmed = confirmed_lsn(relay);

@@ -50,6 +50,8 @@ static void ask(struct relay *relay)
     };
     struct err err;
     relay->keep.stale = false;
+    relay->keep.elsewhere =
+        relay->has_checkpoint && identity.system_id != relay->checkpoint.system_id;
     relay->waiting = ERR_INIT;
     if (relay->sink->ops->claim(relay->sink, &identity, &err))
         relay->keep.claim = CLAIM_ASKED;
@@ -262,6 +264,7 @@ void keep_streams(struct relay *relay)
 {
     relay->keep.stale = false;
     relay->keep.rival = false;
+    relay->keep.doubted = LSN_NONE;
 }
 
 void keep_dropped(struct relay *relay)
@@ -290,23 +293,39 @@ void keep_release(struct relay *relay, const struct err *why)
 
 /* Since the claim another instance may have come, published and gone; and of a transaction that is
  * open consumers saw nothing, so that a server which lacks it is no worse for that. */
-bool keep_doubts(struct relay *relay)
+bool keep_doubts(struct relay *relay, const struct err *err)
 {
-    const struct keep *keep = &relay->keep;
-    if (!keep->transactional || keep->claim != CLAIM_HELD || !keep->stale)
+    struct keep *keep = &relay->keep;
+    bool old = keep->transactional && keep->stale;
+    /* The slot was looked at later than the position, which has to reach where it stood by now. */
+    bool passed =
+        err->code == ERR_SLOT_ADVANCED && lsn_cmp(relay->checkpoint.lsn, keep->doubted) >= 0;
+    if (!keep->by_sink || keep->claim != CLAIM_HELD || (!old && !passed))
         return false;
-    delivery_drop(relay);
+    if (passed)
+        keep->doubted = source_facts(relay->source)->slot.confirmed_flush;
+    if (keep->transactional) {
+        delivery_drop(relay);
+    } else {
+        keep->claim = CLAIM_NONE;
+        keep->next_claim_ns = relay->now_ns;
+    }
     return true;
 }
 
 void keep_follow_slot(struct relay *relay)
 {
-    const struct slot_facts *slot = &source_facts(relay->source)->slot;
+    const struct source_facts *facts = source_facts(relay->source);
+    const struct slot_facts *slot = &facts->slot;
+    struct lsn known = relay->checkpoint.lsn;
+    if (relay->ledger != NULL && !relay->keep.anew)
+        known = ledger_published(relay->ledger);
     if (relay->config->store != STORE_SLOT || !relay->keep.rival || relay->ledger == NULL ||
-        slot->active || lsn_cmp(slot->confirmed_flush, ledger_published(relay->ledger)) <= 0)
+        slot->active || lsn_cmp(slot->confirmed_flush, known) <= 0)
         return;
     struct checkpoint found = relay->checkpoint;
     found.lsn = slot->confirmed_flush;
+    found.timeline = facts->timeline;
     found.partial = (struct cursor){0};
     adopt(relay, &found);
     log_warn("another instance held the slot in the meantime: this one goes on where it stands",

@@ -267,7 +267,9 @@ static void turn(struct relay *relay)
     drain_turn(relay);
     if (relay->store != NULL)
         monitor_turn(relay->monitor, relay->now_ns);
-    if (monitor_facts(relay->monitor)->shutting_down)
+    const struct monitor_facts *facts = monitor_facts(relay->monitor);
+    /* A session that was begun since then proves that the server is back. */
+    if (facts->shutting_down && facts->shutdown_ns >= relay->streams_since_ns)
         session_yield(relay);
     alarm_turn(relay);
     watchdog_pat("http");

@@ -65,6 +65,7 @@ struct keep {
     bool by_sink; /* else relay->store keeps it */
     bool transactional;
     enum relay_claim claim;
+    bool elsewhere; /* it was claimed for another server than the one it belongs to */
     /* Since the claim was asked for, others may have held the slot: the session ended, or began
      * without a stream so far. */
     bool stale;
@@ -75,6 +76,7 @@ struct keep {
     bool rewrite;  /* it vanished */
     bool saving;
     bool cut;               /* what is there is committed before anything follows */
+    struct lsn doubted;     /* the slot stood there, ahead of the position, when it was claimed */
     struct checkpoint next; /* being saved */
     uint64_t opened_ns;     /* of the first record in the open transaction; 0: it has none */
     uint64_t saved_ns;
@@ -159,7 +161,8 @@ struct relay {
     int64_t wall_us; /* of this turn */
     int64_t started_at_us;
     bool announced;
-    bool more; /* the turn ended before the stream ran dry */
+    uint64_t streams_since_ns; /* the newest session */
+    bool more;                 /* the turn ended before the stream ran dry */
     bool sink_busy;
     uint64_t next_tick_ns;
     uint64_t next_watchdog_ns;
@@ -263,7 +266,7 @@ void keep_streams(struct relay *relay);
 /* It is not this relay's turn: do not stand in the other's way. */
 void keep_release(struct relay *relay, const struct err *why);
 /* The guard refused the position. True when it may be old: it is claimed and judged once more. */
-bool keep_doubts(struct relay *relay);
+bool keep_doubts(struct relay *relay, const struct err *err);
 /* Store slot, before the guard: whoever held the slot since confirmed what it published. */
 void keep_follow_slot(struct relay *relay);
 /* The producer was dropped with the transaction that it had open. */

@@ -106,7 +106,7 @@ static void place(const struct relay *relay, struct lsn *ret_lsn, struct cursor 
 static bool can_save(const struct relay *relay)
 {
     const struct keep *keep = &relay->keep;
-    return relay->ledger != NULL && relay->has_checkpoint && !keep->anew &&
+    return relay->ledger != NULL && relay->has_checkpoint && !keep->anew && !keep->elsewhere &&
            keep->claim == CLAIM_HELD && !keep->saving && (keep->transactional || !keep->stale);
 }
 

@@ -17,6 +17,7 @@ static void started(struct relay *relay)
         relay->hooks->started(relay->hooks->context,
                               relay->http == NULL ? 0 : http_port(relay->http));
     relay->announced = true;
+    relay->streams_since_ns = relay->now_ns;
     relay->waiting = ERR_INIT;
     keep_streams(relay);
     alarm_session(relay);
@@ -145,7 +146,7 @@ static void ready(struct relay *relay)
         source_wait(relay->source, &err, relay->now_ns);
         return;
     case GUARD_REFUSE:
-        if (!keep_doubts(relay))
+        if (!keep_doubts(relay, &err))
             relay_fail(relay, &err);
         return;
     }

@@ -75,6 +75,7 @@ static void part(struct monitor *monitor, uint64_t now_ns)
 {
     const char *state = monitor->error.sqlstate;
     monitor->facts.shutting_down = strcmp(state, "57P01") == 0 || strcmp(state, "57P03") == 0;
+    monitor->facts.shutdown_ns = now_ns;
     pg_close(monitor->pg);
     monitor->pg = NULL;
     enter(monitor, MONITOR_APART, now_ns + backoff_next_ns(&monitor->backoff));

@@ -25,6 +25,7 @@ struct monitor_facts {
     uint64_t lag_bytes;      /* current - confirmed_flush */
     uint64_t heartbeats;     /* sent */
     bool shutting_down;      /* the last session ended with 57P01 or 57P03 */
+    uint64_t shutdown_ns;    /* when it did, monotonic */
 };
 
 struct monitor;

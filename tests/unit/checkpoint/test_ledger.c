@@ -567,6 +567,18 @@ static void ck_submitted(const struct ledger *ledger, uint64_t lsn, uint64_t com
     ck_assert_uint_eq(partial.ordinal, ordinal);
 }
 
+/* The place of a record that is withdrawn is not that of the one before. */
+START_TEST(submitted_with_one_in_flight)
+{
+    struct ledger *ledger = make(1, 1000, 50);
+    begin(ledger, 100);
+    ack(ledger, record(ledger, 100, 1));
+    ledger_withdraw(ledger, record(ledger, 100, 2));
+    ck_submitted(ledger, 50, 100, 1);
+    ledger_free(ledger);
+}
+END_TEST
+
 START_TEST(submitted_is_what_will_be_published)
 {
     struct ledger *ledger = make(8, 1000, 50);
@@ -767,6 +779,7 @@ static Suite *suite_of_ledger(void)
     tcase_add_test(tcase, restart_waits_for_flights_and_for_nothing_else);
     tcase_add_test(tcase, restart_may_lie_behind);
     tcase_add_test(tcase, partial_outlives_a_rewind_and_never_falls);
+    tcase_add_test(tcase, submitted_with_one_in_flight);
     tcase_add_test(tcase, submitted_is_what_will_be_published);
     tcase_add_test(tcase, passed_is_as_good_as_acknowledged);
     tcase_add_test(tcase, passed_before_a_rewind);
