@@ -71,9 +71,12 @@ static rd_kafka_t *foreign_transaction(const struct place *place, const char *to
     REQUIRE(rd_kafka_init_transactions(client, DEADLINE_MS) == NULL, "no transactions");
     REQUIRE(rd_kafka_begin_transaction(client) == NULL, "no transaction");
     int64_t before = high_watermark(place, topic, partition);
+    char *word = text("x");
+    /* The typed macros around these are no standard C. */
     rd_kafka_resp_err_t code = rd_kafka_producev(
-        client, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(partition), RD_KAFKA_V_KEY("x", 1),
-        RD_KAFKA_V_VALUE((void *)(uintptr_t) "x", 1), RD_KAFKA_V_END);
+        client, RD_KAFKA_VTYPE_TOPIC, topic, RD_KAFKA_VTYPE_PARTITION, partition,
+        RD_KAFKA_VTYPE_KEY, word, (size_t)1, RD_KAFKA_VTYPE_VALUE, word, (size_t)1,
+        RD_KAFKA_VTYPE_MSGFLAGS, RD_KAFKA_MSG_F_COPY, RD_KAFKA_VTYPE_END);
     REQUIRE(code == 0 && rd_kafka_flush(client, DEADLINE_MS) == 0, "not produced");
     REQUIRE(high_watermark(place, topic, partition) == before + 1, "not written");
     return client;
