@@ -49,7 +49,7 @@ struct position_text position_format(struct position position)
 
 struct event_place event_place(const struct event *event)
 {
-    struct event_place place;
+    struct event_place place = {{0}};
     struct buf out;
     if (!lsn_is_none(event->position.commit_lsn)) {
         snprintf(place.text, sizeof(place.text), "%s row %u",

@@ -154,17 +154,26 @@ static void relay_close(struct relay *relay)
 
 /* --- one turn --- */
 
+/* Why the relay was about to end anyway stays the reason. */
+static void stop_at_once(struct relay *relay)
+{
+    struct err err = relay->fatal;
+    if (!relay->halting) {
+        discard(err_set(&err, ERR_INTERRUPTED, "stopped at once by a second signal"));
+        err_hint(&err, "what was in flight is sent again by the next start");
+    }
+    relay_fail(relay, &err);
+}
+
 static void take_signals(struct relay *relay)
 {
     for (int signal = loop_signal(&relay->loop); signal != 0; signal = loop_signal(&relay->loop)) {
         if (signal == SIGHUP) {
             reload(relay);
-        } else if (relay->draining) {
-            struct err err;
-            discard(err_set(&err, ERR_INTERRUPTED, "stopped at once by a second signal"));
-            err_hint(&err, "what was in flight is sent again by the next start");
-            relay_fail(relay, &err);
+        } else if (relay->signalled) {
+            stop_at_once(relay);
         } else {
+            relay->signalled = true;
             begin_drain(relay, signal == SIGTERM ? "SIGTERM" : "SIGINT");
         }
     }

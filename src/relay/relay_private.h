@@ -168,6 +168,7 @@ struct relay {
     uint64_t next_watchdog_ns;
     struct sense sense;
     bool senseless; /* that was said */
+    bool signalled; /* asked to stop by a signal */
     bool draining;
     bool halting; /* draining because of `fatal`: the transaction in hand stays open */
     uint64_t drain_deadline_ns;

@@ -256,7 +256,11 @@ void keep_saved(struct relay *relay, const struct sink_report *report)
         return;
     }
     if (keep->transactional) {
+        bool idle = keep->opened_ns == 0;
         delivery_refused(relay, report);
+        /* No record waits whose delivery would tell that the trouble is over: the next claim does.
+         */
+        keep->troubled = idle;
         return;
     }
     delivery_explain(relay, report, &err);

@@ -145,11 +145,23 @@ bool conns_may_stop(void)
     return true;
 }
 
+static bool streams(const struct conn *conn)
+{
+    return conn->used && conn->life != 0 && conn->state == CONN_COPYING && !conn->broken;
+}
+
 bool conn_streams(void)
 {
     for (size_t i = 0; i < CONNS; i++)
-        if (conns[i].used && conns[i].life != 0 && conns[i].state == CONN_COPYING &&
-            !conns[i].broken)
+        if (streams(&conns[i]))
+            return true;
+    return false;
+}
+
+bool conn_listens(void)
+{
+    for (size_t i = 0; i < CONNS; i++)
+        if (streams(&conns[i]) && !conns[i].half_open)
             return true;
     return false;
 }

@@ -321,7 +321,7 @@ static void held_up(uint64_t since_ns, uint64_t b)
 {
     (void)b;
     bool waits = server.state == SERVER_STOPPING && server.stopping_since_ns == since_ns;
-    CHECK(!waits || !conn_streams() || life_was_paused(since_ns),
+    CHECK(!waits || !conn_listens() || life_was_paused(since_ns),
           "the relay holds up a server that is to stop");
 }
 

@@ -384,6 +384,8 @@ void conns_stall(uint64_t ns);
 void conns_block_writes(uint64_t ns);
 void conns_garbage(void);
 bool conn_streams(void);
+/* And it would learn that the server is to stop: the connection is not half open. */
+bool conn_listens(void);
 /* The walsender of the slot is gone or has been told all. */
 bool conns_may_stop(void);
 
