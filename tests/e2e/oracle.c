@@ -74,13 +74,18 @@ void oracle_read(struct oracle *oracle)
         oracle->world, "SELECT lsn, data FROM pg_logical_slot_get_changes('%s', NULL, NULL)",
         oracle->slot);
     size_t begun = oracle->count;
+    /* A slot that went back, after a failover, tells once more what was read. */
+    uint64_t known = begun == 0 ? 0 : oracle->rows[begun - 1].end;
     for (int i = 0; i < PQntuples(changes); i++) {
         const char *line = PQgetvalue(changes, i, 1);
+        uint64_t lsn = lsn_of(PQgetvalue(changes, i, 0));
         if (strncmp(line, insert, strlen(insert)) == 0)
             add_row(oracle, line);
+        else if (strncmp(line, "COMMIT", 6) == 0 && lsn <= known)
+            oracle->count = begun;
         else if (strncmp(line, "COMMIT", 6) == 0)
             for (; begun < oracle->count; begun++)
-                oracle->rows[begun].end = lsn_of(PQgetvalue(changes, i, 0));
+                oracle->rows[begun].end = lsn;
     }
     PQclear(changes);
 }

@@ -16,7 +16,8 @@ bool claim_may_pass(struct claim *claim, struct worker *worker, const char *what
                     rd_kafka_resp_err_t code)
 {
     struct outcome outcome = outcome_of(code);
-    if (outcome.outcome == SINK_RETRY) {
+    /* No record is in work that could be suspect: a partition may not be known yet. */
+    if (outcome.outcome == SINK_RETRY || outcome.outcome == SINK_SUSPECT) {
         worker_tell(worker, "topic %.150s %s: %s", claim->topic, what, outcome_name(code));
         return true;
     }
