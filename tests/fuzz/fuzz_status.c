@@ -227,13 +227,12 @@ static void check_metrics(struct bytes *rest, struct buf *out)
     size_t topics = 0;
     while (rest->len > 0 && topics < LABELS_MAX) {
         const char *label = field_text(rest, labels[topics], LABEL_SIZE);
-        uint32_t topic = metrics_topic(metrics, label);
         bool known = strcmp(label, "other") == 0;
         for (size_t i = 0; i < topics; i++)
             known = known || strcmp(label, labels[i]) == 0;
         if (known)
             break;
-        metrics_add_topic(metrics, METRIC_EVENTS_PUBLISHED, topic, 1);
+        metrics_add_topic(metrics, METRIC_EVENTS_PUBLISHED, metrics_topic(metrics, label), 1);
         topics++;
     }
     for (int openmetrics = 0; openmetrics < 2; openmetrics++) {
