@@ -80,8 +80,16 @@ static bool read_input(FILE *input, struct buf *out, struct err *err)
         buf_put(out, block, len);
     if (ferror(input) != 0)
         return err_set(err, ERR_OS, "standard input cannot be read");
-    if (buf_ok(out))
+    return true;
+}
+
+/* That the buffer holds all of them. */
+static bool check_whole(const struct buf *text, struct err *err)
+{
+    if (buf_ok(text))
         return true;
+    if (text->starved)
+        return err_set(err, ERR_MEMORY, "no memory for the ids");
     discard(err_set(err, ERR_USAGE, "the ids have more than %zu bytes", IDS_BYTES_MAX));
     return err_hint(err, "give them in parts");
 }
@@ -155,7 +163,7 @@ static bool read_ids(const char *value, FILE *input, struct replay_options *opti
     buf_init(&text, IDS_BYTES_MAX);
     if (!piped)
         buf_put_str(&text, value);
-    bool ok = (!piped || read_input(input, &text, err)) &&
+    bool ok = (!piped || read_input(input, &text, err)) && check_whole(&text, err) &&
               take_ids(buf_bytes(&text), piped ? '\n' : ',', &options->ids, err);
     buf_deinit(&text);
     return ok;
@@ -265,11 +273,13 @@ void replay_put_word(struct buf *out, const char *word)
     buf_put_u8(out, '\'');
 }
 
+/* Bound to a value that would be read as another option if it stood alone. */
 static void put_option(struct buf *out, const char *option, const char *value)
 {
     if (value == NULL)
         return;
-    buf_printf(out, " %s ", option);
+    bool bound = value[0] == '-' && value[1] != '\0';
+    buf_printf(out, " %s%c", option, bound ? '=' : ' ');
     replay_put_word(out, value);
 }
 
@@ -300,7 +310,9 @@ void replay_options_resume(const struct replay_options *options, const struct ar
                            const char *after, struct buf *out)
 {
     buf_put_str(out, "walferry replay");
-    put_option(out, "-c", arguments->config);
+    /* A letter takes its value as the next word only. */
+    bool letter = arguments->config == NULL || arguments->config[0] != '-';
+    put_option(out, letter ? "-c" : "--config", arguments->config);
     for (size_t i = 0; i < arguments->set_count; i++)
         put_blanked(out, "--set", arguments->sets[i]);
     put_blanked(out, "--conninfo", options->conninfo);

@@ -45,7 +45,7 @@ struct replay_options {
     uint64_t timeout_ms;
 };
 
-/* `input` is read for `--ids -`. False: ERR_USAGE, or ERR_OS when it cannot be read. */
+/* `input` is read for `--ids -`. False: ERR_USAGE, ERR_OS when it cannot be read, or ERR_MEMORY. */
 MUST_USE bool replay_options_read(const struct arguments *arguments, int64_t now_us, FILE *input,
                                   struct replay_options *ret_options, struct err *err);
 void replay_options_free(struct replay_options *options);

@@ -11,6 +11,7 @@
 #include "answer.h"
 #include "fields.h"
 #include "listen.h"
+#include "replay_options.h"
 #include "walferry/base/assert.h"
 #include "walferry/base/buf.h"
 #include "walferry/base/clock.h"
@@ -22,6 +23,9 @@
 
 #define TEXT_SIZE 512
 #define WORDS_MAX 16
+/* Of a command that goes on. */
+#define RESUME_WORDS_MAX 64
+#define NOW_US           INT64_C(1767225600000000) /* 2026-01-01 */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -243,11 +247,143 @@ static void check_arguments(struct bytes text)
     UNREACHABLE();
 }
 
+/* What a shell would give to the command, in place; nothing in it means more to a shell. */
+static int shell_words(char *text, char **argv)
+{
+    char *to = text;
+    int argc = 0;
+    for (char *from = text; *from != '\0';) {
+        bool quoted = false;
+        ASSERT(argc < RESUME_WORDS_MAX);
+        argv[argc++] = to;
+        for (; *from != '\0' && (quoted || *from != ' '); from++) {
+            if (*from == '\'')
+                quoted = !quoted;
+            else if (quoted || *from != '\\')
+                *to++ = *from;
+            else
+                *to++ = *++from;
+            ASSERT(quoted || strchr("\t\n\"$`&|;<>(){}[]*?!#~^", *from) == NULL);
+        }
+        ASSERT(!quoted);
+        from += *from == ' ' ? 1 : 0;
+        *to++ = '\0';
+    }
+    return argc;
+}
+
+static const struct command *command_named(const char *name)
+{
+    const struct command *command = commands;
+    while (strcmp(command->name, name) != 0)
+        command++;
+    return command;
+}
+
+static bool read_replay(int argc, char **argv, struct arguments *arguments,
+                        struct replay_options *options)
+{
+    static char ids[] = "2\n1\n";
+    struct err err = ERR_INIT;
+    if (arguments_parse(command_named("replay"), argc, argv, arguments, &err) != ARGUMENTS_RUN)
+        return false;
+    FILE *input = fmemopen(ids, sizeof(ids) - 1, "r");
+    ASSERT(input != NULL);
+    bool ok = replay_options_read(arguments, NOW_US, input, options, &err);
+    fclose(input);
+    return ok;
+}
+
+static bool same_text(const char *a, const char *b)
+{
+    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+static bool same_but_secrets(const char *plain, const char *blanked)
+{
+    struct buf text AUTO(buf_deinit);
+    if (plain == NULL || blanked == NULL)
+        return plain == blanked;
+    buf_init(&text, 65536);
+    config_redact(plain, &text);
+    return strcmp(buf_cstr(&text), blanked) == 0;
+}
+
+/* A time that cannot be written is written as the first or the last that can. */
+static bool same_time(bool given, int64_t a, int64_t b)
+{
+    int64_t shown;
+    if (!given)
+        return true;
+    ASSERT(clock_parse(bytes_str(clock_format(a).text), &shown));
+    return shown == b;
+}
+
+static bool same_option(const char *name, const char *before, const char *after)
+{
+    if (strcmp(name, "--conninfo") == 0)
+        return same_but_secrets(before, after);
+    if (strcmp(name, "--from") == 0 || strcmp(name, "--to") == 0)
+        return (before == NULL) == (after == NULL);
+    /* A long list is not repeated. */
+    if (strcmp(name, "--ids") == 0 && before != NULL && strlen(before) > 400)
+        return same_text(after, "-");
+    return same_text(before, after);
+}
+
+static void check_resumed(const struct arguments *before, const struct replay_options *options,
+                          char *text)
+{
+    char *argv[RESUME_WORDS_MAX];
+    struct arguments after;
+    struct replay_options again;
+    int argc = shell_words(text, argv);
+    ASSERT(argc > 2 && strcmp(argv[0], "walferry") == 0 && strcmp(argv[1], "replay") == 0);
+    if (options->has_from && options->has_to &&
+        strcmp(clock_format(options->from_us).text, clock_format(options->to_us).text) == 0)
+        return;
+    ASSERT(read_replay(argc - 2, argv + 2, &after, &again));
+    ASSERT(same_text(before->config, after.config) && before->set_count == after.set_count);
+    for (size_t i = 0; i < before->set_count; i++)
+        ASSERT(same_but_secrets(before->sets[i], after.sets[i]));
+    for (const struct option_spec *option = before->command->options; option->name != NULL;
+         option++)
+        ASSERT(same_option(option->name, arguments_value(before, option->name),
+                           arguments_value(&after, option->name)));
+    ASSERT(same_time(options->has_from, options->from_us, again.from_us));
+    ASSERT(same_time(options->has_to, options->to_us, again.to_us));
+    replay_options_free(&again);
+}
+
+/* The command that goes on with a replay means what the first one meant. */
+static void check_replay(struct bytes text)
+{
+    static char words[WORDS_MAX][TEXT_SIZE];
+    char *argv[WORDS_MAX];
+    int argc = 0;
+    while (text.len > 0 && argc < WORDS_MAX) {
+        field_text(&text, words[argc], TEXT_SIZE);
+        argv[argc] = words[argc];
+        argc++;
+    }
+    struct arguments arguments;
+    struct replay_options options;
+    struct buf resume AUTO(buf_deinit);
+    if (!read_replay(argc, argv, &arguments, &options))
+        return;
+    buf_init(&resume, (size_t)1 << 20);
+    replay_options_resume(&options, &arguments, NULL, &resume);
+    buf_put_u8(&resume, '\0');
+    ASSERT(buf_ok(&resume));
+    check_resumed(&arguments, &options, (char *)resume.ptr);
+    replay_options_free(&options);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static void (*const checks[])(struct bytes text) = {
         check_lsn,      check_numbers, check_duration, check_size, check_clock,     check_glob,
-        check_distance, check_listen,  check_accept,   check_utf8, check_arguments,
+        check_distance, check_listen,  check_accept,   check_utf8, check_arguments, check_replay,
     };
     struct bytes text = bytes_make(data, size);
     if (size == 0)

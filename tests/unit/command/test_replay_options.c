@@ -8,6 +8,16 @@
 
 #define NOW_US INT64_C(1767225600000000) /* 2026-01-01 */
 
+/* The linker puts this in the place of realloc(). */
+void *__real_realloc(void *memory, size_t size);
+void *__wrap_realloc(void *memory, size_t size);
+static bool starving;
+
+void *__wrap_realloc(void *memory, size_t size)
+{
+    return starving ? NULL : __real_realloc(memory, size);
+}
+
 static struct arguments arguments;
 static struct replay_options options;
 static struct buf command;
@@ -164,6 +174,23 @@ START_TEST(ids_come_from_standard_input)
 }
 END_TEST
 
+START_TEST(without_memory_nobody_is_told_to_give_fewer_ids)
+{
+    static const struct {
+        const char *input;
+        const char *ids;
+    } cases[] = {{"1\n2\n", "-"}, {"", "1,2"}};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        starving = true;
+        bool ok = READ_INPUT(cases[i].input, "--ids", cases[i].ids);
+        starving = false;
+        ck_assert(!ok);
+        ck_assert_str_eq(err_name(err.code), "MEMORY");
+        ck_assert_ptr_null(options.ids.text);
+    }
+}
+END_TEST
+
 START_TEST(filters_let_pass_what_matches)
 {
     struct event event = {.event_type = BYTES_LIT("order.placed"), .aggregate_id = BYTES_LIT("a*")};
@@ -227,6 +254,19 @@ START_TEST(a_long_list_of_ids_comes_from_standard_input)
 }
 END_TEST
 
+START_TEST(values_that_look_like_options_stay_values)
+{
+    ck_assert(READ("--config=--set", "--ids=-1,2", "--set=--json", "--table=--dry-run",
+                   "--after=--json", "--dry-run"));
+    assert_resume(NULL, "walferry replay --config=--set --set=--json --ids=-1,2 --table=--dry-run "
+                        "--after=--json --dry-run");
+    assert_resume("--ids=$", "walferry replay --config=--set --set=--json --ids=-1,2 "
+                             "--table=--dry-run --after='--ids=$' --dry-run");
+    ck_assert(READ("-c", "-", "--from", "1h", "--after", "-"));
+    assert_resume(NULL, "walferry replay --config - --from 2025-12-31T23:00:00Z --after -");
+}
+END_TEST
+
 static Suite *suite_of_replay_options(void)
 {
     Suite *suite = suite_create("replay_options");
@@ -238,9 +278,11 @@ static Suite *suite_of_replay_options(void)
     tcase_add_test(tcase, one_way_to_say_which_rows);
     tcase_add_test(tcase, ids_are_sorted_and_stand_once);
     tcase_add_test(tcase, ids_come_from_standard_input);
+    tcase_add_test(tcase, without_memory_nobody_is_told_to_give_fewer_ids);
     tcase_add_test(tcase, filters_let_pass_what_matches);
     tcase_add_test(tcase, the_command_goes_on);
     tcase_add_test(tcase, a_long_list_of_ids_comes_from_standard_input);
+    tcase_add_test(tcase, values_that_look_like_options_stay_values);
     suite_add_tcase(suite, tcase);
     return suite;
 }

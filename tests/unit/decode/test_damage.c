@@ -187,6 +187,23 @@ START_TEST(any_byte_may_be_any_value_without_harm)
 }
 END_TEST
 
+START_TEST(rows_of_other_widths_are_refused)
+{
+    static const char *const texts[] = {"7", "note", "{}", "more"};
+    ck_assert_uint_eq(sample_relation.column_count + 1U, ARRAY_LEN(texts));
+    for (uint16_t count = 0; count <= ARRAY_LEN(texts); count++) {
+        struct err err = ERR_INIT;
+        prepare(SAMPLE_INSERT);
+        buf_init_over(&out, storage, sizeof(storage));
+        encode_insert_text(&out, SAMPLE_OID, count, texts);
+        bool decoded = decode_exact(storage, out.len, &err);
+        ck_assert_msg(decoded == (count == sample_relation.column_count), "%u columns", count);
+        if (!decoded)
+            ck_assert_int_eq(err.code, ERR_PROTOCOL);
+    }
+}
+END_TEST
+
 START_TEST(names_without_end_are_refused)
 {
     static char name[1025];
@@ -225,6 +242,7 @@ static Suite *damage_suite(void)
     tcase_add_loop_test(tcase, types_that_are_not_of_protocol_1_are_refused_by_their_byte, 0, 256);
     tcase_add_loop_test(tcase, wrong_lengths_counts_and_marks_are_refused, 0, ARRAY_LEN(lies));
     tcase_add_loop_test(tcase, any_byte_may_be_any_value_without_harm, 0, SAMPLE_COUNT);
+    tcase_add_test(tcase, rows_of_other_widths_are_refused);
     tcase_add_test(tcase, names_without_end_are_refused);
     tcase_add_test(tcase, an_empty_message_is_refused);
     suite_add_tcase(suite, tcase);
