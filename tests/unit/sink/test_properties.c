@@ -152,11 +152,15 @@ START_TEST(secrets_are_never_shown)
     ck_assert(!sink_kafka_property_secret("sasl.username"));
     ck_assert(!sink_kafka_property_secret("ssl.key.location"));
     ck_assert(!sink_kafka_property_secret("bootstrap.servers"));
-    properties[1] = (struct property){"linger.ms", "hunter2", true};
+    /* Of names librdkafka repeats a wrong value, of numbers it does not. */
+    static const char *const refused[] = {"security.protocol", "linger.ms"};
     opts.property_count = 2;
-    ck_assert(!sink_kafka_check(&opts, &fault, &err));
-    ck_assert_ptr_null(strstr(err.message, "hunter2"));
-    ck_assert_ptr_null(strstr(err.hint, "hunter2"));
+    for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
+        properties[1] = (struct property){refused[i], "hunter2", true};
+        ck_assert(!sink_kafka_check(&opts, &fault, &err));
+        ck_assert_ptr_null(strstr(err.message, "hunter2"));
+        ck_assert_ptr_null(strstr(err.hint, "hunter2"));
+    }
     properties[1] = (struct property){"acks", "hunter2", true};
     ck_assert(!sink_kafka_check(&opts, &fault, &err));
     ck_assert_ptr_null(strstr(err.message, "hunter2"));
