@@ -12,8 +12,10 @@
 
 #include "../unit/test.h"
 #include "walferry/base/assert.h"
+#include "walferry/base/clock.h"
 #include "walferry/config/config.h"
 #include "walferry/relay/relay.h"
+#include "world_clock.h"
 
 #define TRANSACTIONS_MAX 64
 #define LSN_STEP         0x100
@@ -50,6 +52,7 @@ static struct {
     bool end_answered;
     unsigned sent; /* in the newest session */
     bool relation_known;
+    bool (*busy)(void);
 } world;
 
 /* ---- messages of the output plugin ---- */
@@ -465,6 +468,7 @@ void world_start(const char *more)
     static const char *const SYSTEM[] = {"7000000000000000001", "1", "0/100000", "shop"};
     memset(&world, 0, sizeof world);
     world.capture = "[{outbox: outbox.event}]";
+    world_clock_start();
     world_server = walsender_new();
     walsender_replication_only(world_server);
     buf_init(&world.held, 1u << 20);
@@ -500,6 +504,7 @@ void world_free(void)
     buf_deinit(&world.held);
     buf_deinit(&world.fault);
     walsender_free(world_server);
+    world_clock_stop();
 }
 
 void world_capture(const char *entries)
@@ -574,8 +579,10 @@ void world_relay_as(void (*child)(void))
     world.starts_before = world.starts;
     world.child = fork();
     ck_assert_int_ge(world.child, 0);
-    if (world.child == 0)
+    if (world.child == 0) {
+        world_clock_enter(world.busy);
         child();
+    }
 }
 
 bool world_ended(void)
@@ -590,9 +597,11 @@ bool world_ended(void)
 }
 
 /* Gives the other process the processor; nothing depends on how long. */
-static void yield_turn(void)
+static void yield_turn(long ns)
 {
-    (void)poll(NULL, 0, 1);
+    const struct timespec pause = {.tv_nsec = ns};
+    if (walsender_sent(world_server))
+        (void)ppoll(NULL, 0, &pause, NULL);
 }
 
 static void answer_end(void)
@@ -608,7 +617,12 @@ static void answer_end(void)
     world.end_answered = true;
 }
 
-void world_pump(void)
+void world_busy(bool (*busy)(void))
+{
+    world.busy = busy;
+}
+
+static void serve_all(void)
 {
     walsender_pump(world_server);
     unsigned starts = walsender_queries(world_server, "START_REPLICATION");
@@ -627,8 +641,38 @@ void world_pump(void)
         world.end_answered = false;
     else if (!world.end_answered && !world.ignore_end)
         answer_end();
-    if (walsender_sent(world_server))
-        yield_turn();
+}
+
+void world_step(void)
+{
+    serve_all();
+    yield_turn(1000000);
+}
+
+/* A relay that waited before the step, while nothing came of it, waits for time alone. */
+void world_pump(void)
+{
+    unsigned wait = world_clock_waiting();
+    serve_all();
+    if (wait != 0 && walsender_idle(world_server))
+        world_clock_grant(wait);
+    yield_turn(300000);
+}
+
+#define PASS_MS 20u
+
+void world_pass(unsigned ms)
+{
+    for (unsigned passed = 0; passed < ms && !world_ended(); passed += PASS_MS) {
+        world_clock_pass(PASS_MS * NS_PER_MS);
+        while (!world_clock_passed() && !world_ended())
+            world_step();
+    }
+}
+
+void world_pass_asleep(unsigned ms)
+{
+    world_clock_pass(ms * NS_PER_MS);
 }
 
 int world_wait(void)

@@ -6,7 +6,8 @@
  * PostgreSQL does, every transaction whose commit record does not lie before the position asked
  * for; a fault may end a session after so many messages. Events are numbered from 1 in commit
  * order; their payload is {"n":NUMBER}. Everything is driven by world_pump(); what a test waits for
- * is a fact, and only Check's own limit ends a wait that is in vain.
+ * is a fact, and only Check's own limit ends a wait that is in vain. The relay's clock is the
+ * world's, see world_clock.h: a pause of the relay's is over as soon as nobody has anything to do.
  */
 #pragma once
 
@@ -41,6 +42,15 @@ void world_relay_as(void (*child)(void));
 void world_write_config(const char *path);
 /* One step of everybody. */
 void world_pump(void);
+/* The same, and the relay's clock is not made to go on. */
+void world_step(void);
+/* So much time passes for the relay, which takes its turns meanwhile. */
+void world_pass(unsigned ms);
+/* The same for one that is stopped, and takes none. */
+void world_pass_asleep(unsigned ms);
+/* Whether something in the relay's process, such as its sink, will act although nobody else does.
+ */
+void world_busy(bool (*busy)(void));
 /* Until the relay has ended; returns its exit status, or 1000 and the signal. */
 int world_wait(void);
 bool world_ended(void);

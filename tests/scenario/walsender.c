@@ -35,6 +35,7 @@ struct walsender {
     bool trickle;
     bool copy_done;
     bool replication_only;
+    bool stirred; /* in the last pump */
     char refuse_state[6];
     char refuse_message[128];
     struct buf in;
@@ -245,6 +246,7 @@ static void close_client(struct walsender *server)
     if (server->client_fd >= 0) {
         close(server->client_fd);
     }
+    server->stirred = true;
     server->client_fd = -1;
     server->admitted = false;
     server->hang_up = false;
@@ -333,6 +335,11 @@ void walsender_reset(struct walsender *server)
 bool walsender_sent(const struct walsender *server)
 {
     return server->out.len == 0;
+}
+
+bool walsender_idle(const struct walsender *server)
+{
+    return !server->stirred && server->out.len == 0 && !server->hang_up;
 }
 
 void walsender_trickle(struct walsender *server, bool on)
@@ -464,6 +471,7 @@ static void read_client(struct walsender *server)
         return;
     }
     if (got > 0) {
+        server->stirred = true;
         buf_put(&server->in, chunk, (size_t)got);
     }
     for (size_t used = take_message(server); used > 0; used = take_message(server)) {
@@ -478,6 +486,7 @@ static void write_client(struct walsender *server)
     if (len > 0) {
         ssize_t put = send(server->client_fd, server->out.ptr, len, MSG_DONTWAIT | MSG_NOSIGNAL);
         if (put > 0) {
+            server->stirred = true;
             memmove(server->out.ptr, server->out.ptr + put, server->out.len - (size_t)put);
             server->out.len -= (size_t)put;
         }
@@ -489,9 +498,11 @@ static void write_client(struct walsender *server)
 
 void walsender_pump(struct walsender *server)
 {
+    server->stirred = false;
     if (server->client_fd < 0) {
         server->client_fd = accept4(server->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         server->connections += server->client_fd >= 0;
+        server->stirred = server->client_fd >= 0;
     }
     struct pollfd unread = {.fd = server->client_fd, .events = POLLIN};
     if (server->client_fd >= 0 && !server->deaf) {

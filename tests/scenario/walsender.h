@@ -40,6 +40,9 @@ void walsender_hang_up(struct walsender *server);
 void walsender_reset(struct walsender *server);
 /* Whether everything queued went out. */
 bool walsender_sent(const struct walsender *server);
+/* Whether the last pump found nothing to do, and the next one will not unless the client or the
+ * test does something. */
+bool walsender_idle(const struct walsender *server);
 /* Send one byte a pump. */
 void walsender_trickle(struct walsender *server, bool on);
 
