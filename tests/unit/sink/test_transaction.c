@@ -406,6 +406,24 @@ START_TEST(a_record_refused_after_the_save_began_is_not_followed_by_the_save)
 }
 END_TEST
 
+/* Nor with one that has done nothing wrong. */
+START_TEST(a_claim_replaces_a_fenced_producer_without_a_reset)
+{
+    open_claimed();
+    submit(1);
+    rd_kafka_mock_push_request_errors(cluster, END_TXN, 1, RD_KAFKA_RESP_ERR_PRODUCER_FENCED);
+    save();
+    expect(await(REPORT_SAVED, false), SINK_HALT, ERR_KAFKA_FENCED);
+    claim();
+    submit(1);
+    saved();
+    claim();
+    submit(2);
+    saved();
+    ck_assert(ops->tick(sink, clock_mono_ns(), &err));
+}
+END_TEST
+
 START_TEST(a_refused_position_is_told_as_the_save)
 {
     open_claimed();
@@ -541,18 +559,33 @@ START_TEST(without_transactions_records_need_no_claim_and_saves_do)
 }
 END_TEST
 
+static TCase *add_case(Suite *suite, const char *name)
+{
+    TCase *tests = tcase_create(name);
+    tcase_set_timeout(tests, 90);
+    tcase_add_checked_fixture(tests, setup, teardown);
+    suite_add_tcase(suite, tests);
+    return tests;
+}
+
+/* librdkafka waits for half a second in every claim: two cases, which are run side by side. */
 static Suite *suite_of_transaction(void)
 {
     Suite *suite = suite_create("sink/transaction");
-    TCase *tests = tcase_create("transaction");
-    tcase_set_timeout(tests, 90);
-    tcase_add_checked_fixture(tests, setup, teardown);
+    TCase *tests = add_case(suite, "transaction");
     tcase_add_test(tests, before_a_claim_nothing_is_taken);
     tcase_add_test(tests,
                    what_breaks_a_promise_does_not_open_and_what_cannot_start_fails_the_claim);
     tcase_add_test(tests, records_are_reported_in_order_before_their_save_in_any_portions);
     tcase_add_loop_test(tests, an_error_of_the_coordinator_fails_the_claim_or_passes, 0,
                         (int)ARRAY_LEN(claims));
+    tcase_add_test(tests, a_claim_waits_for_a_broker_and_can_be_given_up);
+    tcase_add_test(tests, a_broker_that_is_away_holds_a_save_and_a_reset_ends_it);
+    tcase_add_loop_test(tests, a_stop_while_brokers_are_away_ends, 0, 3);
+    tcase_add_test(tests, a_call_that_does_not_return_stops_the_relay);
+    tcase_add_test(tests, rows_may_not_write_positions);
+    tcase_add_test(tests, without_transactions_records_need_no_claim_and_saves_do);
+    tests = add_case(suite, "refused");
     tcase_add_loop_test(tests, an_error_of_a_commit_becomes_its_outcome, 0,
                         (int)ARRAY_LEN(commits));
     tcase_add_test(tests, a_commit_across_a_lost_connection_replaces_the_producer);
@@ -560,13 +593,6 @@ static Suite *suite_of_transaction(void)
                         (int)ARRAY_LEN(refusals));
     tcase_add_test(tests, a_record_refused_after_the_save_began_is_not_followed_by_the_save);
     tcase_add_test(tests, a_refused_position_is_told_as_the_save);
-    tcase_add_test(tests, a_claim_waits_for_a_broker_and_can_be_given_up);
-    tcase_add_test(tests, a_broker_that_is_away_holds_a_save_and_a_reset_ends_it);
-    tcase_add_loop_test(tests, a_stop_while_brokers_are_away_ends, 0, 3);
-    tcase_add_test(tests, a_call_that_does_not_return_stops_the_relay);
-    tcase_add_test(tests, rows_may_not_write_positions);
-    tcase_add_test(tests, without_transactions_records_need_no_claim_and_saves_do);
-    suite_add_tcase(suite, tests);
     return suite;
 }
 
