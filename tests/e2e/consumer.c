@@ -162,25 +162,34 @@ static void assign(struct consumer *consumer, const char *topic, int partitions)
     rd_kafka_topic_partition_list_destroy(list);
 }
 
+/* 0: it does not exist. Of this topic only: a broker may have thousands. */
+static int partitions_of(const struct consumer *consumer, const char *topic)
+{
+    const struct rd_kafka_metadata *metadata;
+    int count = 0;
+    rd_kafka_topic_t *handle = rd_kafka_topic_new(consumer->client, topic, NULL);
+    REQUIRE(handle != NULL, "%s: %s", topic, rd_kafka_err2str(rd_kafka_last_error()));
+    if (rd_kafka_metadata(consumer->client, 0, handle, &metadata, CALL_MS) == 0) {
+        for (int i = 0; i < metadata->topic_cnt; i++)
+            if (strcmp(metadata->topics[i].topic, topic) == 0)
+                count = metadata->topics[i].partition_cnt;
+        rd_kafka_metadata_destroy(metadata);
+    }
+    rd_kafka_topic_destroy(handle);
+    return count;
+}
+
 /* Takes up the topics that have come into being. */
 static void look_for_topics(struct consumer *consumer)
 {
-    const struct rd_kafka_metadata *metadata;
-    bool all = true;
-    for (size_t i = 0; i < consumer->topic_count; i++)
-        all = all && consumer->known[i];
-    if (all || rd_kafka_metadata(consumer->client, 1, NULL, &metadata, CALL_MS) != 0)
-        return;
     for (size_t i = 0; i < consumer->topic_count; i++) {
-        for (int j = 0; j < metadata->topic_cnt && !consumer->known[i]; j++) {
-            const struct rd_kafka_metadata_topic *topic = &metadata->topics[j];
-            if (strcmp(topic->topic, consumer->topics[i]) != 0 || topic->partition_cnt == 0)
-                continue;
-            assign(consumer, topic->topic, topic->partition_cnt);
-            consumer->known[i] = true;
-        }
+        if (consumer->known[i])
+            continue;
+        int partitions = partitions_of(consumer, consumer->topics[i]);
+        if (partitions > 0)
+            assign(consumer, consumer->topics[i], partitions);
+        consumer->known[i] = partitions > 0;
     }
-    rd_kafka_metadata_destroy(metadata);
 }
 
 static void take_one(struct consumer *consumer, int wait_ms)
@@ -214,20 +223,37 @@ struct records consumer_expect(struct consumer *consumer, size_t count)
     return consumer->records;
 }
 
-static void drain_partition(struct consumer *consumer, int index)
+static bool all_found(const rd_kafka_topic_partition_list_t *list)
+{
+    for (int i = 0; i < list->cnt; i++)
+        if (list->elems[i].err != RD_KAFKA_RESP_ERR_NO_ERROR)
+            return false;
+    return true;
+}
+
+/* Where each assigned partition ends now, asked for in one go; with read_committed these are the
+ * last stable offsets. */
+static rd_kafka_topic_partition_list_t *find_ends(const struct consumer *consumer)
+{
+    uint64_t give_up = now_ms() + DEADLINE_MS;
+    for (;;) {
+        rd_kafka_topic_partition_list_t *found = rd_kafka_topic_partition_list_copy(consumer->ends);
+        for (int i = 0; i < found->cnt; i++)
+            found->elems[i].offset = RD_KAFKA_OFFSET_END;
+        rd_kafka_resp_err_t error = rd_kafka_offsets_for_times(consumer->client, found, CALL_MS);
+        if (error == RD_KAFKA_RESP_ERR_NO_ERROR && all_found(found))
+            return found;
+        REQUIRE(now_ms() < give_up, "the ends of %s and others: %s", found->elems[0].topic,
+                rd_kafka_err2str(error));
+        rd_kafka_topic_partition_list_destroy(found);
+        pause_ms(50);
+    }
+}
+
+static void drain_partition(struct consumer *consumer, int index, int64_t high)
 {
     const rd_kafka_topic_partition_t *end = &consumer->ends->elems[index];
     uint64_t give_up = now_ms() + DEADLINE_MS;
-    int64_t low;
-    int64_t high = 0;
-    rd_kafka_resp_err_t error;
-    /* With read_committed this is the last stable offset. */
-    while ((error = rd_kafka_query_watermark_offsets(consumer->client, end->topic, end->partition,
-                                                     &low, &high, CALL_MS)) != 0) {
-        REQUIRE(now_ms() < give_up, "%s[%d]: %s", end->topic, end->partition,
-                rd_kafka_err2str(error));
-        pause_ms(50);
-    }
     while (end->offset < high) {
         REQUIRE(now_ms() < give_up, "%s[%d]: the end %lld does not come", end->topic,
                 end->partition, (long long)high);
@@ -238,8 +264,12 @@ static void drain_partition(struct consumer *consumer, int index)
 struct records consumer_drain(struct consumer *consumer)
 {
     look_for_topics(consumer);
-    for (int i = 0; i < consumer->ends->cnt; i++)
-        drain_partition(consumer, i);
+    if (consumer->ends->cnt == 0)
+        return consumer->records;
+    rd_kafka_topic_partition_list_t *found = find_ends(consumer);
+    for (int i = 0; i < found->cnt; i++)
+        drain_partition(consumer, i, found->elems[i].offset);
+    rd_kafka_topic_partition_list_destroy(found);
     return consumer->records;
 }
 
