@@ -592,6 +592,7 @@ static Suite *suite_of_transaction(void)
     tcase_add_loop_test(tests, a_refused_record_is_told_at_once_and_dooms_the_transaction, 0,
                         (int)ARRAY_LEN(refusals));
     tcase_add_test(tests, a_record_refused_after_the_save_began_is_not_followed_by_the_save);
+    tcase_add_test(tests, a_claim_replaces_a_fenced_producer_without_a_reset);
     tcase_add_test(tests, a_refused_position_is_told_as_the_save);
     return suite;
 }
