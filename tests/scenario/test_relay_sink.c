@@ -22,6 +22,7 @@ struct script {
     atomic_uint poison; /* the number of a record that is not taken for good; its letter is */
     atomic_uint fails;  /* the number of a record that fails */
     atomic_uint fails_too;
+    atomic_bool fails_first; /* what failed is told before what was delivered */
     atomic_int outcome;
     atomic_int code;
     atomic_bool reset_fails;
@@ -96,6 +97,18 @@ static enum sink_result fake_submit(struct sink *sink, const struct record *reco
     return SINK_TAKEN;
 }
 
+static void failures_first(struct sink_report *reports, size_t count)
+{
+    size_t failures = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct sink_report report = reports[i];
+        if (report.outcome == SINK_DELIVERED)
+            continue;
+        memmove(reports + failures + 1, reports + failures, (i - failures) * sizeof(report));
+        reports[failures++] = report;
+    }
+}
+
 /* Every record has a partition of its own: one that fails does not keep others. */
 static size_t fake_collect(struct sink *sink, struct sink_report *reports, size_t max)
 {
@@ -115,6 +128,8 @@ static size_t fake_collect(struct sink *sink, struct sink_report *reports, size_
             script->delivered[fake.pending[i].number]++;
         }
     }
+    if (script->fails_first)
+        failures_first(reports, count);
     fake.count = 0;
     return count;
 }
@@ -339,6 +354,41 @@ START_TEST(failure_while_halting)
 }
 END_TEST
 
+/* A relay that halts is asked to stop, once or twice: why it halts is what it ends with. */
+START_TEST(signals_while_halting)
+{
+    struct buf error;
+    world_start("");
+    world_transaction("ee");
+    script->hold = true;
+    world_relay();
+    await(&script->submitted[2], 1);
+    buf_init(&error, 4096);
+    reply_error(&error, "42704", "publication \"walferry_orders\" does not exist");
+    reply_ready(&error);
+    walsender_send(world_server, &error);
+    buf_deinit(&error);
+    while (!logged("draining"))
+        alive();
+    world_signal(_i % 2 == 0 ? SIGTERM : SIGINT);
+    for (unsigned i = 0; i < 20; i++) {
+        ck_assert(!world_ended());
+        world_step();
+    }
+    if (_i / 2 == 0)
+        script->hold = false;
+    else
+        world_signal(SIGTERM);
+    ck_assert_int_eq(world_wait(), 66);
+    ck_assert_uint_eq(world_said("walferry ends"), 1);
+    ck_assert(logged("E_PUBLICATION_MISSING") && !logged("E_INTERRUPTED"));
+    struct lsn safe = _i / 2 == 0 ? world_end() : lsn_make(WORLD_LSN_START);
+    ck_assert_uint_le(walsender_status(world_server).flush.value, safe.value);
+    for (unsigned i = 1; i <= 2; i++)
+        ck_assert_uint_eq(script->delivered[i], _i / 2 == 0);
+}
+END_TEST
+
 /* While one record is refused, those behind it are not sent again and again. */
 START_TEST(refused_for_long)
 {
@@ -370,6 +420,28 @@ START_TEST(disk_full)
     script->fails = 0;
     await_delivered(2);
     stop();
+    ck_assert_uint_ge(script->resets, 2);
+}
+END_TEST
+
+/* Partitions answer in any order: what was delivered stays so, though a later record had failed
+ * before. */
+START_TEST(delivered_together_with_a_failure)
+{
+    world_start("");
+    world_transaction("eee");
+    script->hold = true;
+    script->fails_first = true;
+    arrange(3, SINK_RETRY, ERR_KAFKA_DELIVERY);
+    world_relay();
+    await(&script->submitted[3], 1);
+    script->hold = false;
+    await(&script->submitted[3], 2);
+    script->fails = 0;
+    await_delivered(3);
+    stop();
+    ck_assert_uint_eq(script->delivered[1], 1);
+    ck_assert_uint_eq(script->delivered[2], 1);
 }
 END_TEST
 
@@ -543,8 +615,10 @@ static Suite *suite(void)
     tcase_set_timeout(failing, 30);
     tcase_add_test(failing, failure_after_the_end);
     tcase_add_test(failing, failure_while_halting);
+    tcase_add_loop_test(failing, signals_while_halting, 0, 4);
     tcase_add_loop_test(failing, refused_for_long, 0, 3);
     tcase_add_test(failing, disk_full);
+    tcase_add_test(failing, delivered_together_with_a_failure);
     tcase_add_test(failing, reset_fails);
     tcase_add_test(failing, poison_alone_twice);
     tcase_add_test(failing, poison_twice_in_a_row);
