@@ -946,6 +946,7 @@ START_TEST(commit_fails)
         enum sink_outcome outcome;
         enum err_code code;
     } CASES[] = {{SINK_RETRY, ERR_KAFKA_DELIVERY},
+                 {SINK_RETRY, ERR_KAFKA_DOUBT},
                  {SINK_FATAL, ERR_KAFKA_FATAL},
                  {SINK_BLOCKED, ERR_KAFKA_AUTH}};
     exactly_once("commit_interval: 1ms, max_in_flight_events: 3");
@@ -2301,7 +2302,7 @@ static Suite *suite(void)
         {interval_waits_for_the_end, 1}, {larger_than_the_limits, 2}, {small_ones_are_not_split, 1},
         {killed_at_every_message, MESSAGES - 1}, {killed_around_a_commit, 2},
         {reports_come_in_pieces, 3});
-    ADD(suite, "commits", {commit_fails, 6}, {first_commit_was_larger, 1},
+    ADD(suite, "commits", {commit_fails, 8}, {first_commit_was_larger, 1},
         {server_lost_in_a_commit, 4}, {server_lost_at_every_message, MESSAGES - 1});
     ADD(suite, "records", {record_fails, 18}, {refused_for_long_is_said, 1},
         {healthy_after_a_doubt, 1}, {poison_record, 12}, {many_poison_records, 12},
