@@ -157,6 +157,79 @@ START_TEST(days_agree_with_libc)
 }
 END_TEST
 
+/* Instants all over the years, at no regular distance. */
+static int64_t some_instant(uint64_t number)
+{
+    uint64_t mixed = (number + 1) * UINT64_C(0x9E3779B97F4A7C15);
+    mixed ^= mixed >> 29;
+    mixed *= UINT64_C(0xBF58476D1CE4E5B9);
+    mixed ^= mixed >> 32;
+    int64_t us = FIRST_US + (int64_t)(mixed % (uint64_t)(LAST_US - FIRST_US + 1));
+    /* Every fourth is a whole second, which is written shorter. */
+    return number % 4 == 0 ? us / US_PER_S * US_PER_S : us;
+}
+
+/* Every part of a text, and both ways that it is read, against libc. */
+START_TEST(instants_agree_with_libc)
+{
+    for (uint64_t number = 0; number < 200000; number++) {
+        int64_t us = some_instant(number);
+        int64_t fraction = (us - FIRST_US) % US_PER_S;
+        time_t seconds = (time_t)((us - fraction) / US_PER_S);
+        struct tm parts;
+        char whole[64];
+        char expected[96];
+        char postgresql[96];
+        ck_assert_ptr_nonnull(gmtime_r(&seconds, &parts));
+        snprintf(whole, sizeof(whole), "%04d-%02d-%02dT%02d:%02d:%02d", parts.tm_year + 1900,
+                 parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec);
+        if (fraction == 0)
+            snprintf(expected, sizeof(expected), "%sZ", whole);
+        else
+            snprintf(expected, sizeof(expected), "%s.%06dZ", whole, (int)fraction);
+        snprintf(postgresql, sizeof(postgresql), "%s.%06d+00", whole, (int)fraction);
+        postgresql[10] = ' ';
+        int64_t back = us + 1;
+        int64_t read = us + 1;
+        bool parsed = clock_parse(bytes_str(expected), &back) &&
+                      clock_parse(bytes_str(postgresql), &read) && back == us && read == us;
+        if (!parsed || strcmp(clock_format(us).text, expected) != 0)
+            ck_abort_msg("%s is not %s", clock_format(us).text, expected);
+    }
+}
+END_TEST
+
+/* PostgreSQL's own form is read by a way of its own: a byte that is wrong is found there too. */
+START_TEST(every_byte_of_the_usual_form_counts)
+{
+    static const char usual[] = "2024-02-29 12:34:56.123456+00";
+    static const char wrong[] = "/:;aZ -+.\x80";
+    int64_t good = 0;
+    ck_assert(clock_parse(bytes_str(usual), &good));
+    for (size_t at = 0; at < sizeof(usual) - 1; at++) {
+        for (size_t i = 0; i < sizeof(wrong); i++) {
+            char text[sizeof(usual)];
+            memcpy(text, usual, sizeof(text));
+            if (text[at] == wrong[i] || (at == 26 && wrong[i] == '-'))
+                continue;
+            text[at] = wrong[i];
+            int64_t us = good;
+            bool refused = !clock_parse(bytes_make(text, sizeof(text) - 1), &us);
+            ck_assert_msg(refused && us == good, "byte %zu: 0x%02X", at, (unsigned char)wrong[i]);
+        }
+    }
+    int64_t us = 7;
+    ck_assert(!clock_parse(bytes_str("2023-02-29 12:34:56.123456+00"), &us));
+    ck_assert(!clock_parse(bytes_str("2024-02-29 12:34:60.123456+00"), &us));
+    ck_assert(!clock_parse(bytes_str("2024-02-29 24:00:00.000000+00"), &us));
+    ck_assert(!clock_parse(bytes_str("2024-02-29 12:60:00.000000+00"), &us));
+    ck_assert(!clock_parse(bytes_str("0000-02-29 12:34:56.123456+00"), &us));
+    ck_assert_int_eq(us, 7);
+    ck_assert(clock_parse(bytes_str("2024-02-29 12:34:56.123456+01"), &us));
+    ck_assert_int_eq(us, good - 3600 * US_PER_S);
+}
+END_TEST
+
 START_TEST(postgresql_epoch_saturates)
 {
     ck_assert_int_eq(clock_from_pg(0), CLOCK_PG_EPOCH_US);
@@ -193,6 +266,8 @@ static Suite *suite_of_clock(void)
     tcase_add_test(tcase, every_shape_of_an_offset);
     tcase_add_test(tcase, text_of_a_time);
     tcase_add_test(tcase, days_agree_with_libc);
+    tcase_add_test(tcase, instants_agree_with_libc);
+    tcase_add_test(tcase, every_byte_of_the_usual_form_counts);
     tcase_add_test(tcase, postgresql_epoch_saturates);
     tcase_add_test(tcase, clocks_are_those_of_the_system);
     suite_add_tcase(suite, tcase);
