@@ -17,7 +17,7 @@
 #include "walferry/relay/relay.h"
 #include "world_clock.h"
 
-#define TRANSACTIONS_MAX 64
+#define TRANSACTIONS_MAX 256
 #define LSN_STEP         0x100
 #define COMMIT_SIZE      0x30
 #define OUTPUT_MAX       (4u << 20)

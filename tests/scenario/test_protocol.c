@@ -468,7 +468,7 @@ static void teardown(void)
 /* The events that are there are the first of the script, once each. */
 static size_t published(const char *name)
 {
-    unsigned numbers[16];
+    unsigned numbers[256];
     size_t count = world_read(numbers, ARRAY_LEN(numbers));
     for (size_t i = 0; i < count; i++)
         ck_assert_msg(numbers[i] == i + 1, "%s: event %u stands at %zu", name, numbers[i], i);
@@ -566,6 +566,171 @@ START_TEST(told_instead_of_a_stream)
 }
 END_TEST
 
+/* ---- every message, cut at every length ---------------------------------------------------- */
+
+static const struct whole {
+    const char *name;
+    struct saying saying;
+    size_t lsn_at[2]; /* of the transaction's commit record: its beginning, its end; 0: none */
+    bool table;       /* it is about a table that must be known */
+} WHOLES[] = {
+    {"begin", P(BEGIN), {1, 0}, false},
+    {"commit", P(COMMIT), {2, 10}, false},
+    {"relation", P(RELATION), {0, 0}, false},
+    {"insert", P(INSERT), {0, 0}, true},
+    {"update", P("U" OID "N" ROW), {0, 0}, true},
+    {"update with a key",
+     P("U" OID "K\0\1" TEXT("\x24") ID "N\0\3" TEXT("\x24") ID "un"),
+     {0, 0},
+     true},
+    {"delete", P("D" OID "O" ROW), {0, 0}, true},
+    {"truncate", P("T\0\0\0\2\1" OID OID), {0, 0}, true},
+    {"message", P("M\1" COMMIT_LSN "outbox\0\0\0\0\2{}"), {0, 0}, false},
+    {"origin", P("O" COMMIT_LSN "elsewhere\0"), {0, 0}, false},
+    {"type", P("Y" OID "public\0mood\0"), {0, 0}, false},
+    {"xlog data", F("w" COMMIT_LSN COMMIT_LSN TIME), {0, 0}, false},
+    {"keepalive", F("k" COMMIT_LSN TIME "\0"), {0, 0}, false},
+};
+
+static void put_lsn(uint8_t *at, struct lsn lsn)
+{
+    for (unsigned i = 0; i < 8; i++)
+        at[i] = (uint8_t)(lsn.value >> (56 - 8 * i));
+}
+
+/* `len` bytes of the message; what it does not have is 0. */
+static void say_cut(const struct whole *whole, size_t len, unsigned transaction)
+{
+    uint8_t bytes[256] = {0};
+    ck_assert_uint_lt(whole->saying.bytes.len, sizeof bytes);
+    memcpy(bytes, whole->saying.bytes.ptr, whole->saying.bytes.len);
+    if (whole->lsn_at[0] > 0)
+        put_lsn(bytes + whole->lsn_at[0], world_commit_lsn(transaction));
+    if (whole->lsn_at[1] > 0)
+        put_lsn(bytes + whole->lsn_at[1], world_end_lsn(transaction));
+    say(&(struct saying){whole->saying.level, bytes_make(bytes, len)});
+}
+
+static void say_until_there(const struct whole *whole, unsigned transaction)
+{
+    static const struct whole OPENING = {"begin", P(BEGIN), {1, 0}, false};
+    static const struct saying KNOWN = P(RELATION);
+    buf_reset(&wire);
+    if (whole->saying.level == PLUGIN && whole->saying.bytes.ptr[0] != 'B')
+        say_cut(&OPENING, OPENING.saying.bytes.len, transaction);
+    if (whole->table)
+        say(&KNOWN);
+}
+
+static void until_confirmed(const char *name, unsigned transaction)
+{
+    while (walsender_status(world_server).flush.value < world_end_lsn(transaction).value) {
+        ck_assert_msg(!world_ended(), "%s: the relay ended with %d", name, world_wait());
+        world_pump();
+    }
+    ck_assert_uint_eq(published(name), transaction + 1);
+}
+
+/* Each costs one session, and nothing else: no event is lost, comes twice or is made up. */
+START_TEST(cut_at_every_length)
+{
+    const struct whole *whole = &WHOLES[_i];
+    char name[64];
+    setup();
+    world_relay();
+    until_confirmed(whole->name, 2);
+    unsigned transaction = 3;
+    /* One byte more than there should be is the last. An empty frame is none. */
+    for (size_t len = whole->saying.level == FRAME; len <= whole->saying.bytes.len + 1; len++) {
+        if (len == whole->saying.bytes.len && whole->saying.bytes.ptr[0] != 'w')
+            continue;
+        if (len > whole->saying.bytes.len && whole->saying.bytes.ptr[0] == 'w')
+            continue;
+        snprintf(name, sizeof name, "%s: %zu bytes", whole->name, len);
+        unsigned sessions = world_sessions();
+        world_transaction("e");
+        say_until_there(whole, transaction);
+        say_cut(whole, len, transaction);
+        ck_assert(buf_ok(&wire));
+        walsender_send(world_server, &wire);
+        until_confirmed(name, transaction++);
+        ck_assert_msg(world_sessions() == sessions + 1, "%s: %u sessions", name,
+                      world_sessions() - sessions);
+    }
+    world_signal(SIGTERM);
+    ck_assert_int_eq(world_wait(), 0);
+    log_is_clean(whole->name);
+    teardown();
+}
+END_TEST
+
+/* ---- errors in the stream ------------------------------------------------------------------ */
+
+static const struct {
+    const char *sqlstate;
+    const char *message;
+    int status; /* 0: it connects again, for ever */
+} ERRORS[] = {
+    {"57P01", "terminating connection due to administrator command", 0},
+    {"57P02", "terminating connection because of crash of another server process", 0},
+    {"57P03", "the database system is shutting down", 0},
+    {"57P05", "terminating connection due to idle-session timeout", 0},
+    {"57014", "canceling statement due to user request", 0},
+    {"53000", "insufficient resources", 0},
+    {"53100", "could not write to file \"pg_replslot/walferry_orders/xid-1.spill\"", 0},
+    {"53200", "out of memory", 0},
+    {"53300", "sorry, too many clients already", 0},
+    {"53400", "all replication slots are in use", 0},
+    {"55000", "can no longer get changes from replication slot \"walferry_orders\"", 0},
+    {"55006", "replication slot \"walferry_orders\" is active for PID 4712", 0},
+    {"58P01", "requested WAL segment 000000010000000000000001 has already been removed", 0},
+    {"58030", "could not read from log segment", 0},
+    {"08006", "connection failure", 0},
+    {"08P01", "invalid frontend message type", 0},
+    {"28000", "no pg_hba.conf entry", 0},
+    {"28P01", "password authentication failed", 0},
+    {"3D000", "database \"shop\" does not exist", 0},
+    {"42501", "permission denied", 0},
+    {"40001", "could not serialize access", 0},
+    {"XX000", "cache lookup failed for relation 16400", 0},
+    {"XX001", "invalid page in block 7", 0},
+    {"XX002", "index is corrupted", 0},
+    {"?????", "an error of another world", 0},
+    {"", "an error without a state", 0},
+    {"42704", "publication \"walferry_orders\" does not exist", 66},
+    {"0A000", "cannot use different column lists for table \"outbox.event\"", 66},
+    {"22021", "invalid byte sequence for encoding \"UTF8\": 0xff", 65},
+    {"22P05", "character has no equivalent in encoding \"UTF8\"", 65},
+    {"54000", "out of memory: cannot enlarge string buffer", 65},
+    {"XX000", "invalid memory alloc request size 1258291203", 65},
+};
+
+/* Inside a transaction, in every session or in four. */
+START_TEST(error_in_the_stream)
+{
+    static const struct lie OPENED = {"", RETRIES, FAULT_IS_SILENT, 0, {OPEN, P(INSERT)}};
+    const char *name = ERRORS[_i].sqlstate;
+    setup();
+    put(&OPENED);
+    reply_error(&wire, ERRORS[_i].sqlstate, ERRORS[_i].message);
+    reply_ready(&wire);
+    world_fault(buf_bytes(&wire), FAULT_IS_SILENT, ERRORS[_i].status == 0 ? 4 : 1000);
+    world_relay();
+    if (ERRORS[_i].status == 0) {
+        until_all_is_there(name);
+        ck_assert_msg(world_sessions() == 5, "%s: %u sessions", name, world_sessions());
+    } else {
+        int status = world_wait();
+        ck_assert_msg(status == ERRORS[_i].status, "%s: %d", name, status);
+        ck_assert_uint_le(published(name), 2);
+        ck_assert_msg(walsender_status(world_server).flush.value <= world_end_lsn(0).value,
+                      "%s: confirmed", name);
+        log_is_clean(name);
+    }
+    teardown();
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *suite = suite_create("protocol");
@@ -574,6 +739,8 @@ static Suite *suite(void)
     tcase_add_loop_test(tcase, told_once, 0, (int)ARRAY_LEN(LIES));
     tcase_add_loop_test(tcase, told_again_and_again, 0, (int)ARRAY_LEN(LIES));
     tcase_add_loop_test(tcase, told_instead_of_a_stream, 0, (int)ARRAY_LEN(BEGINNINGS));
+    tcase_add_loop_test(tcase, cut_at_every_length, 0, (int)ARRAY_LEN(WHOLES));
+    tcase_add_loop_test(tcase, error_in_the_stream, 0, (int)ARRAY_LEN(ERRORS));
     suite_add_tcase(suite, tcase);
     return suite;
 }

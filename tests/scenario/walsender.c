@@ -15,7 +15,7 @@
 #include "walferry/base/reader.h"
 
 #define RULES_MAX   32
-#define QUERIES_MAX 256
+#define QUERIES_MAX 4096
 #define BUFFER_MAX  (1u << 20)
 
 struct rule {
@@ -36,6 +36,12 @@ struct walsender {
     bool copy_done;
     bool replication_only;
     bool stirred; /* in the last pump */
+    bool login_scripted;
+    bool login_last;
+    const char *scram[2]; /* borrowed; the next first */
+    size_t cut_at;        /* SIZE_MAX: never */
+    size_t bytes;
+    struct buf login;
     char refuse_state[6];
     char refuse_message[128];
     struct buf in;
@@ -46,6 +52,7 @@ struct walsender {
     char *queries[QUERIES_MAX];
     size_t query_count;
     unsigned connections;
+    unsigned logins;
     struct walsender_status status;
 };
 
@@ -237,6 +244,8 @@ struct walsender *walsender_new(void)
     buf_init(&server->in, BUFFER_MAX);
     buf_init(&server->out, BUFFER_MAX);
     buf_init(&server->startup, 16384);
+    buf_init(&server->login, 16384);
+    server->cut_at = SIZE_MAX;
     default_rules(server);
     return server;
 }
@@ -267,6 +276,7 @@ void walsender_free(struct walsender *server)
     buf_deinit(&server->in);
     buf_deinit(&server->out);
     buf_deinit(&server->startup);
+    buf_deinit(&server->login);
     for (size_t i = 0; i < server->rule_count; i++) {
         buf_deinit(&server->rules[i].reply);
     }
@@ -310,6 +320,27 @@ void walsender_refuse(struct walsender *server, const char *sqlstate, const char
              sqlstate == NULL ? "" : sqlstate);
     snprintf(server->refuse_message, sizeof server->refuse_message, "%s",
              message == NULL ? "" : message);
+}
+
+void walsender_login(struct walsender *server, const struct buf *messages, bool last)
+{
+    server->login_scripted = messages != NULL;
+    server->login_last = last;
+    buf_reset(&server->login);
+    if (messages != NULL) {
+        buf_put_bytes(&server->login, buf_bytes(messages));
+    }
+}
+
+void walsender_scram(struct walsender *server, const char *first, const char *final)
+{
+    server->scram[0] = first;
+    server->scram[1] = final;
+}
+
+void walsender_cut(struct walsender *server, size_t bytes)
+{
+    server->cut_at = bytes;
 }
 
 void walsender_send(struct walsender *server, const struct buf *messages)
@@ -365,6 +396,7 @@ static void admit(struct walsender *server)
         server->hang_up = true;
         return;
     }
+    server->logins++;
     if (server->refuse_state[0] != '\0') {
         put_fields(out, 'E', "FATAL", server->refuse_state, server->refuse_message);
         server->hang_up = true;
@@ -372,6 +404,11 @@ static void admit(struct walsender *server)
     }
     server->admitted = true;
     server->copy_done = false;
+    if (server->login_scripted) {
+        buf_put_bytes(out, buf_bytes(&server->login));
+        server->hang_up = server->login_last;
+        return;
+    }
     size_t at = begin(out, 'R');
     buf_put_u32(out, 0);
     end(out, at);
@@ -417,6 +454,30 @@ static void take_copy(struct walsender *server, struct bytes frame)
     ASSERT(reader_done(&reader));
 }
 
+/* AuthenticationSASLContinue or AuthenticationSASLFinal, without any arithmetic. */
+static void answer_scram(struct walsender *server, struct bytes body)
+{
+    char text[1024], nonce[128] = "";
+    snprintf(text, sizeof text, "%s", server->scram[0]);
+    const uint8_t *at = memmem(body.ptr, body.len, ",,n=", 4);
+    const uint8_t *from =
+        at == NULL ? NULL : memmem(at, body.len - (size_t)(at - body.ptr), "r=", 2);
+    char *place = strstr(text, "%s");
+    if (from != NULL && place != NULL) {
+        size_t len = body.len - (size_t)(from + 2 - body.ptr);
+        char rest[sizeof text];
+        snprintf(nonce, sizeof nonce, "%.*s", (int)len, (const char *)from + 2);
+        snprintf(rest, sizeof rest, "%s", place + 2);
+        snprintf(place, sizeof text - (size_t)(place - text), "%s%s", nonce, rest);
+    }
+    size_t message = begin(&server->out, 'R');
+    buf_put_u32(&server->out, server->scram[1] != NULL ? 11 : 12);
+    buf_put_str(&server->out, text);
+    end(&server->out, message);
+    server->scram[0] = server->scram[1];
+    server->scram[1] = NULL;
+}
+
 static void accept_message(struct walsender *server, char kind, struct bytes body)
 {
     switch (kind) {
@@ -431,6 +492,11 @@ static void accept_message(struct walsender *server, char kind, struct bytes bod
         return;
     case 'X':
         server->hang_up = true;
+        return;
+    case 'p':
+        if (server->scram[0] != NULL) {
+            answer_scram(server, body);
+        }
         return;
     default:
         UNREACHABLE();
@@ -483,10 +549,17 @@ static void read_client(struct walsender *server)
 static void write_client(struct walsender *server)
 {
     size_t len = server->trickle && server->out.len > 1 ? 1 : server->out.len;
+    if (server->bytes + len >= server->cut_at) {
+        len = server->cut_at - server->bytes;
+        server->out.len = len;
+        server->cut_at = SIZE_MAX;
+        server->hang_up = true;
+    }
     if (len > 0) {
         ssize_t put = send(server->client_fd, server->out.ptr, len, MSG_DONTWAIT | MSG_NOSIGNAL);
         if (put > 0) {
             server->stirred = true;
+            server->bytes += (size_t)put;
             memmove(server->out.ptr, server->out.ptr + put, server->out.len - (size_t)put);
             server->out.len -= (size_t)put;
         }
@@ -503,6 +576,7 @@ void walsender_pump(struct walsender *server)
         server->client_fd = accept4(server->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         server->connections += server->client_fd >= 0;
         server->stirred = server->client_fd >= 0;
+        server->bytes = server->client_fd >= 0 ? 0 : server->bytes;
     }
     struct pollfd unread = {.fd = server->client_fd, .events = POLLIN};
     if (server->client_fd >= 0 && !server->deaf) {
@@ -521,6 +595,25 @@ void walsender_pump(struct walsender *server)
 unsigned walsender_connections(const struct walsender *server)
 {
     return server->connections;
+}
+
+unsigned walsender_logins(const struct walsender *server)
+{
+    return server->logins;
+}
+
+size_t walsender_bytes(const struct walsender *server)
+{
+    return server->bytes;
+}
+
+void walsender_answer(const struct walsender *server, const char *text, struct buf *out)
+{
+    for (size_t i = 0; i < server->rule_count; i++) {
+        if (strcmp(server->rules[i].text, text) == 0) {
+            buf_put_bytes(out, buf_bytes(&server->rules[i].reply));
+        }
+    }
 }
 
 unsigned walsender_queries(const struct walsender *server, const char *text)

@@ -29,6 +29,14 @@ void walsender_pump(struct walsender *server);
 void walsender_on(struct walsender *server, const char *text, const struct buf *reply);
 /* Refuse the login instead of admitting it; NULL admits again. */
 void walsender_refuse(struct walsender *server, const char *sqlstate, const char *message);
+/* Answer the startup packet so instead of admitting, and close the connection then if it is the
+ * last word; NULL admits again. Passwords that come are not looked at. */
+void walsender_login(struct walsender *server, const struct buf *messages, bool last);
+/* After such an answer: what is said to the first and the second message of SCRAM; in the first %s
+ * stands for the client's nonce. Section 55.3 "SASL Authentication". */
+void walsender_scram(struct walsender *server, const char *first, const char *final);
+/* Close the next connection after so many bytes; only one. */
+void walsender_cut(struct walsender *server, size_t bytes);
 /* Refuse whoever does not ask for replication: the monitor of a relay. */
 void walsender_replication_only(struct walsender *server);
 /* Send at the next pump, to the present client. */
@@ -49,6 +57,12 @@ void walsender_trickle(struct walsender *server, bool on);
 /* ---- what the client did ---- */
 
 unsigned walsender_connections(const struct walsender *server);
+/* Those that came to a startup packet; with walsender_replication_only() for replication. */
+unsigned walsender_logins(const struct walsender *server);
+/* Bytes sent to the newest connection. */
+size_t walsender_bytes(const struct walsender *server);
+/* What is answered to that text, appended. */
+void walsender_answer(const struct walsender *server, const char *text, struct buf *out);
 /* How many queries contained `text`, and the newest of them ("" for none). */
 unsigned walsender_queries(const struct walsender *server, const char *text);
 const char *walsender_query(const struct walsender *server, const char *text);
