@@ -80,15 +80,6 @@ static bool make_room(struct buf *buf, size_t len)
     return true;
 }
 
-void buf_put(struct buf *buf, const void *data, size_t len)
-{
-    if (len == 0 || !make_room(buf, len)) {
-        return;
-    }
-    memcpy(buf->ptr + buf->len, data, len);
-    buf->len += len;
-}
-
 void buf_put_bytes(struct buf *buf, struct bytes bytes)
 {
     buf_put(buf, bytes.ptr, bytes.len);
@@ -97,11 +88,6 @@ void buf_put_bytes(struct buf *buf, struct bytes bytes)
 void buf_put_str(struct buf *buf, const char *text)
 {
     buf_put(buf, text, strlen(text));
-}
-
-void buf_put_u8(struct buf *buf, uint8_t value)
-{
-    buf_put(buf, &value, 1);
 }
 
 void buf_put_u16(struct buf *buf, uint16_t value)
@@ -155,7 +141,7 @@ void buf_vprintf(struct buf *buf, const char *format, va_list args)
     buf->len += (size_t)length;
 }
 
-uint8_t *buf_reserve(struct buf *buf, size_t len)
+uint8_t *buf_grow(struct buf *buf, size_t len)
 {
     return make_room(buf, len) ? buf->ptr + buf->len : NULL;
 }

@@ -80,24 +80,31 @@ void json_key(struct json_writer *json, const char *key)
     pos[len + 2] = ':';
 }
 
+static size_t growth_of(const uint8_t *pos, const uint8_t *end)
+{
+    size_t growth = 0;
+    for (; pos < end; pos++) {
+        char escape = escapes[*pos];
+        growth += escape == 0 ? 0 : escape == 'u' ? 5 : 1;
+    }
+    return growth;
+}
+
 /* By how many bytes the text grows when it is escaped. */
 static size_t escape_growth(struct bytes text)
 {
     size_t growth = 0;
-    size_t i = 0;
-    for (; text.len - i >= SWAR_SIZE; i += SWAR_SIZE) {
-        if (!swar_needs_escape(swar_load(text.ptr + i)))
-            continue;
-        for (size_t j = i; j < i + SWAR_SIZE; j++) {
-            char escape = escapes[text.ptr[j]];
-            growth += escape == 0 ? 0 : escape == 'u' ? 5 : 1;
-        }
+    const uint8_t *pos = text.ptr;
+    const uint8_t *end = text.ptr + text.len;
+    for (; end - pos >= SWAR_STEP; pos += SWAR_STEP) {
+        if (swar_step_needs_escape(pos))
+            growth += growth_of(pos, pos + SWAR_STEP);
     }
-    for (; i < text.len; i++) {
-        char escape = escapes[text.ptr[i]];
-        growth += escape == 0 ? 0 : escape == 'u' ? 5 : 1;
+    for (; end - pos >= SWAR_SIZE; pos += SWAR_SIZE) {
+        if (swar_needs_escape(swar_load(pos)))
+            growth += growth_of(pos, pos + SWAR_SIZE);
     }
-    return growth;
+    return growth + growth_of(pos, end);
 }
 
 static uint8_t *write_char(uint8_t *out, uint8_t byte)

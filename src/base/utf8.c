@@ -42,15 +42,29 @@ size_t utf8_sequence(const uint8_t *pos, const uint8_t *end)
     return lead.length;
 }
 
+/* Past the ASCII text at `pos`, or most of it: less than a word may be left. */
+static const uint8_t *skip_ascii(const uint8_t *pos, const uint8_t *end)
+{
+    while (end - pos >= SWAR_STEP && !swar_step_not_ascii(pos))
+        pos += SWAR_STEP;
+    while (end - pos >= SWAR_SIZE && !swar_not_ascii(swar_load(pos)))
+        pos += SWAR_SIZE;
+    return pos;
+}
+
 bool utf8_valid(struct bytes text)
 {
     if (bytes_empty(text))
         return true;
-    const uint8_t *pos = text.ptr;
     const uint8_t *end = text.ptr + text.len;
+    const uint8_t *pos = skip_ascii(text.ptr, end);
+    /* The last word again, in part: it is cheaper than byte by byte. */
+    if (text.len >= SWAR_SIZE && end - pos < SWAR_SIZE &&
+        !swar_not_ascii(swar_load(end - SWAR_SIZE)))
+        return true;
     while (pos < end) {
-        if (end - pos >= SWAR_SIZE && !swar_not_ascii(swar_load(pos))) {
-            pos += SWAR_SIZE;
+        if (*pos < 0x80) {
+            pos = skip_ascii(pos + 1, end);
             continue;
         }
         size_t length = utf8_sequence(pos, end);

@@ -16,7 +16,7 @@
 struct buf {
     uint8_t *ptr;
     size_t len;
-    size_t cap;
+    size_t cap; /* of ptr; never more than max and a NUL */
     size_t max; /* bytes; appending past it fails */
     bool failed;
     bool starved; /* it failed for want of memory, not at the ceiling */
@@ -32,10 +32,8 @@ void buf_reset(struct buf *buf);
 /* As a reset, and free the memory if more than `keep` bytes are held. */
 void buf_shrink(struct buf *buf, size_t keep);
 
-void buf_put(struct buf *buf, const void *data, size_t len);
 void buf_put_bytes(struct buf *buf, struct bytes bytes);
 void buf_put_str(struct buf *buf, const char *text);
-void buf_put_u8(struct buf *buf, uint8_t value);
 /* Big endian, the order of PostgreSQL's protocol. */
 void buf_put_u16(struct buf *buf, uint16_t value);
 void buf_put_u32(struct buf *buf, uint32_t value);
@@ -43,9 +41,8 @@ void buf_put_u64(struct buf *buf, uint64_t value);
 /* Formatted without the closing NUL. */
 void buf_printf(struct buf *buf, const char *format, ...) PRINTF_LIKE(2, 3);
 void buf_vprintf(struct buf *buf, const char *format, va_list args) PRINTF_LIKE(2, 0);
-/* Make room for `len` bytes and return where to write them; NULL (and failed) past the ceiling.
- * The caller then adds what it wrote to buf->len. */
-MUST_USE uint8_t *buf_reserve(struct buf *buf, size_t len);
+/* buf_reserve() when the memory at hand has no room. */
+MUST_USE uint8_t *buf_grow(struct buf *buf, size_t len);
 /* NUL-terminate without counting the NUL; "" when that is not possible. */
 const char *buf_cstr(struct buf *buf);
 
@@ -58,4 +55,33 @@ static inline bool buf_ok(const struct buf *buf)
 static inline struct bytes buf_bytes(const struct buf *buf)
 {
     return bytes_make(buf->ptr == NULL ? (const void *)"" : buf->ptr, buf->len);
+}
+
+/* Make room for `len` bytes and return where to write them; NULL (and failed) past the ceiling.
+ * The caller then adds what it wrote to buf->len. */
+MUST_USE static inline uint8_t *buf_reserve(struct buf *buf, size_t len)
+{
+    /* Less than what is left, which leaves the place of the NUL. */
+    bool room = !buf->failed && len < buf->cap - buf->len;
+    return room ? buf->ptr + buf->len : buf_grow(buf, len);
+}
+
+static inline void buf_put(struct buf *buf, const void *data, size_t len)
+{
+    uint8_t *to = len == 0 ? NULL : buf_reserve(buf, len);
+    if (to == NULL) {
+        return;
+    }
+    memcpy(to, data, len);
+    buf->len += len;
+}
+
+static inline void buf_put_u8(struct buf *buf, uint8_t value)
+{
+    uint8_t *to = buf_reserve(buf, 1);
+    if (to == NULL) {
+        return;
+    }
+    *to = value;
+    buf->len++;
 }

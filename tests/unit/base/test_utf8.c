@@ -48,13 +48,13 @@ START_TEST(samples_are_judged)
 }
 END_TEST
 
-/* The words of eight bytes must not hide anything, wherever it stands. */
+/* Words of eight bytes and steps of four words must not hide anything, wherever it stands. */
 START_TEST(samples_are_judged_at_every_offset)
 {
     for (size_t i = 0; i < ARRAY_LEN(samples); i++) {
-        for (size_t before = 0; before <= 17; before++) {
-            for (size_t after = 0; after <= 9; after++) {
-                uint8_t text[40];
+        for (size_t before = 0; before <= 75; before++) {
+            for (size_t after = 0; after <= 41; after++) {
+                uint8_t text[128];
                 memset(text, 'x', sizeof(text));
                 memcpy(text + before, samples[i].text.ptr, samples[i].text.len);
                 bool valid = utf8_valid(bytes_make(text, before + samples[i].text.len + after));
