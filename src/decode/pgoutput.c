@@ -343,42 +343,32 @@ static bool decode_message(struct pgoutput *decoder, struct reader *reader, stru
 }
 
 struct message_kind {
-    uint8_t tag;
-    enum change_kind kind;
     const char *name; /* as in the PostgreSQL documentation */
+    enum change_kind kind;
     bool (*decode)(struct pgoutput *decoder, struct reader *reader, struct change *change,
                    struct err *err);
 };
 
-/* Protocol version 1. Stream Start, Stop, Commit, Abort (S E c A) belong to version 2, and Begin
- * Prepare, Prepare, Commit Prepared, Rollback Prepared and Stream Prepare (b P K r p) to version 3:
- * a server that sends one did not do what it was asked. */
-static const struct message_kind message_kinds[] = {
-    {'B', CHANGE_BEGIN, "Begin", decode_begin},
-    {'C', CHANGE_COMMIT, "Commit", decode_commit},
-    {'O', CHANGE_ORIGIN, "Origin", decode_origin},
-    {'R', CHANGE_RELATION, "Relation", decode_relation},
-    {'Y', CHANGE_TYPE, "Type", decode_type},
-    {'I', CHANGE_INSERT, "Insert", decode_insert},
-    {'U', CHANGE_UPDATE, "Update", decode_update},
-    {'D', CHANGE_DELETE, "Delete", decode_delete},
-    {'T', CHANGE_TRUNCATE, "Truncate", decode_truncate},
-    {'M', CHANGE_MESSAGE, "Message", decode_message},
+/* By the first byte. Protocol version 1: Stream Start, Stop, Commit, Abort (S E c A) belong to
+ * version 2, and Begin Prepare, Prepare, Commit Prepared, Rollback Prepared and Stream Prepare
+ * (b P K r p) to version 3: a server that sends one did not do what it was asked. */
+static const struct message_kind message_kinds[UINT8_MAX + 1] = {
+    ['B'] = {"Begin", CHANGE_BEGIN, decode_begin},
+    ['C'] = {"Commit", CHANGE_COMMIT, decode_commit},
+    ['O'] = {"Origin", CHANGE_ORIGIN, decode_origin},
+    ['R'] = {"Relation", CHANGE_RELATION, decode_relation},
+    ['Y'] = {"Type", CHANGE_TYPE, decode_type},
+    ['I'] = {"Insert", CHANGE_INSERT, decode_insert},
+    ['U'] = {"Update", CHANGE_UPDATE, decode_update},
+    ['D'] = {"Delete", CHANGE_DELETE, decode_delete},
+    ['T'] = {"Truncate", CHANGE_TRUNCATE, decode_truncate},
+    ['M'] = {"Message", CHANGE_MESSAGE, decode_message},
 };
-
-static const struct message_kind *find_kind(uint8_t tag)
-{
-    for (size_t i = 0; i < ARRAY_LEN(message_kinds); i++) {
-        if (message_kinds[i].tag == tag)
-            return &message_kinds[i];
-    }
-    return NULL;
-}
 
 static bool refuse(struct pgoutput *decoder, struct err *err)
 {
     decoder->broken = true;
-    if (err_class(err->code) == ERR_CLASS_TRANSIENT)
+    if (err != NULL && err_class(err->code) == ERR_CLASS_TRANSIENT)
         discard(err_hint(err, "walferry connects again by itself; when it happens again, make sure "
                               "that source.conninfo leads to PostgreSQL 14 to 18 itself and not to "
                               "a pooler or another product, and report it with this message"));
@@ -393,8 +383,8 @@ static bool decode(struct pgoutput *decoder, struct bytes message, struct change
     uint8_t tag = reader_u8(&reader);
     if (reader.failed)
         return err_set(err, ERR_PROTOCOL, "a pgoutput message is empty");
-    const struct message_kind *kind = find_kind(tag);
-    if (kind == NULL)
+    const struct message_kind *kind = &message_kinds[tag];
+    if (kind->name == NULL)
         return err_set(err, ERR_PROTOCOL, "pgoutput message type 0x%02X is not of protocol 1", tag);
     change->kind = kind->kind;
     bool decoded = kind->decode(decoder, &reader, change, err);
@@ -410,16 +400,14 @@ static bool decode(struct pgoutput *decoder, struct bytes message, struct change
 bool pgoutput_decode(struct pgoutput *decoder, struct bytes message, struct change *ret_change,
                      struct err *err)
 {
-    struct err unwanted;
-    struct err *out = err == NULL ? &unwanted : err;
     if (decoder->broken) {
         discard(
-            err_set(out, ERR_PROTOCOL, "the stream was refused already and has to start again"));
-        return refuse(decoder, out);
+            err_set(err, ERR_PROTOCOL, "the stream was refused already and has to start again"));
+        return refuse(decoder, err);
     }
     struct change change = {0};
-    if (!decode(decoder, message, &change, out))
-        return refuse(decoder, out);
+    if (!decode(decoder, message, &change, err))
+        return refuse(decoder, err);
     *ret_change = change;
     return true;
 }

@@ -34,11 +34,13 @@ void relation_cache_clear(struct relation_cache *cache)
         cache->slots[cache->used[i]] = NULL;
     }
     cache->count = 0;
+    cache->last = NULL;
 }
 
-const struct relation *relation_cache_find(const struct relation_cache *cache, uint32_t oid)
+const struct relation *relation_cache_look_up(struct relation_cache *cache, uint32_t oid)
 {
-    return cache->slots[probe(cache, oid)];
+    cache->last = cache->slots[probe(cache, oid)];
+    return cache->last;
 }
 
 /* A name that is there; *size grows by what its copy takes. */
@@ -168,6 +170,7 @@ bool relation_cache_read(struct relation_cache *cache, struct reader *reader,
         cache->used[cache->count++] = (uint16_t)slot;
     free(cache->slots[slot]);
     cache->slots[slot] = relation;
+    cache->last = NULL;
     *ret_relation = relation;
     return true;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "row.h"
 
-static bool read_value(struct reader *reader, struct value *ret_value)
+static inline bool read_value(struct reader *reader, struct value *ret_value)
 {
     uint8_t kind = reader_u8(reader);
     switch (kind) {
@@ -39,12 +39,16 @@ bool row_read_tuple(struct reader *reader, const struct relation *relation, stru
     if (count != relation->column_count)
         return err_set(err, ERR_PROTOCOL, "the row has %u columns, but %s.%s was announced with %u",
                        count, relation->schema, relation->name, relation->column_count);
-    for (uint16_t i = 0; i < count; i++) {
-        if (!read_value(reader, &values[i]))
-            return err_set(err, ERR_PROTOCOL,
-                           "the value of column \"%s\" of %s.%s is cut or of no known kind",
-                           relation->columns[i].name, relation->schema, relation->name);
-    }
+    /* A copy that need not be in memory while the values are read. */
+    struct reader tight = *reader;
+    uint16_t read = 0;
+    while (read < count && read_value(&tight, &values[read]))
+        read++;
+    *reader = tight;
+    if (read < count)
+        return err_set(err, ERR_PROTOCOL,
+                       "the value of column \"%s\" of %s.%s is cut or of no known kind",
+                       relation->columns[read].name, relation->schema, relation->name);
     *ret_tuple = (struct tuple){.count = count, .values = values};
     return true;
 }
