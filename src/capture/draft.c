@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "draft.h"
 
-#include "walferry/base/assert.h"
 #include "walferry/base/utf8.h"
 
 #define REASON_MAX 384
@@ -12,8 +11,7 @@ static const char *const row_hint =
     "mend what writes the row and publish it again; delivery.poison decides whether such rows are "
     "dead-lettered, skipped or stop the relay";
 
-/* Where the text of a field stands in an event; 0 for fields that are not kept as text. */
-static const size_t text_offsets[EVENT_FIELD_COUNT] = {
+const uint16_t draft_text_offsets[EVENT_FIELD_COUNT] = {
     [EVENT_id] = offsetof(struct event, id),
     [EVENT_aggregate_type] = offsetof(struct event, aggregate_type),
     [EVENT_aggregate_id] = offsetof(struct event, aggregate_id),
@@ -33,11 +31,18 @@ void draft_init(struct draft *draft, struct event *event, struct arena *arena, s
                 const char *source)
 {
     *draft = (struct draft){.event = event, .arena = arena, .err = err, .source = source};
-    for (size_t i = 0; i < EVENT_FIELD_COUNT; i++) {
-        struct bytes *text = draft_text(draft, (enum event_field)i);
-        if (text != NULL)
-            *text = BYTES_ABSENT;
-    }
+    event->id = BYTES_ABSENT;
+    event->aggregate_type = BYTES_ABSENT;
+    event->aggregate_id = BYTES_ABSENT;
+    event->event_type = BYTES_ABSENT;
+    event->event_version = BYTES_ABSENT;
+    event->visibility = BYTES_ABSENT;
+    event->traceparent = BYTES_ABSENT;
+    event->tracestate = BYTES_ABSENT;
+    event->correlation_id = BYTES_ABSENT;
+    event->causation_id = BYTES_ABSENT;
+    event->topic = BYTES_ABSENT;
+    event->key = BYTES_ABSENT;
     event->payload_kind = PAYLOAD_NONE;
     event->payload = BYTES_ABSENT;
     event->partition = -1;
@@ -75,11 +80,4 @@ void draft_where(struct draft *draft, const char *place)
         utf8_put_printable(&where, draft->event->id, ID_SHOWN);
     }
     discard(err_where(draft->err, "%s", buf_cstr(&where)));
-}
-
-struct bytes *draft_text(struct draft *draft, enum event_field field)
-{
-    ASSERT((size_t)field < EVENT_FIELD_COUNT);
-    size_t offset = text_offsets[field];
-    return offset == 0 ? NULL : (struct bytes *)(void *)((uint8_t *)draft->event + offset);
 }

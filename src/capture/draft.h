@@ -9,6 +9,7 @@
 #pragma once
 
 #include "walferry/base/arena.h"
+#include "walferry/base/assert.h"
 #include "walferry/base/err.h"
 #include "walferry/model/event.h"
 
@@ -29,5 +30,13 @@ void draft_fault(struct draft *draft, enum err_code code, const char *hint, cons
     PRINTF_LIKE(4, 5);
 /* Where it happened, once all was read: the place and the event's id, to find the row again. */
 void draft_where(struct draft *draft, const char *place);
+/* Where the text of a field stands in an event; 0 for fields that are not kept as text. */
+extern const uint16_t draft_text_offsets[EVENT_FIELD_COUNT];
+
 /* The event's text of a plain text field, to be written; NULL for the other fields. */
-struct bytes *draft_text(struct draft *draft, enum event_field field);
+static inline struct bytes *draft_text(struct draft *draft, enum event_field field)
+{
+    ASSERT((size_t)field < EVENT_FIELD_COUNT);
+    size_t offset = draft_text_offsets[field];
+    return offset == 0 ? NULL : (struct bytes *)(void *)((uint8_t *)draft->event + offset);
+}

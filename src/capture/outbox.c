@@ -150,6 +150,24 @@ static struct outbox_source resolve_field(const struct outbox *outbox,
     return source;
 }
 
+static void list_steps(struct outbox *outbox)
+{
+    outbox->step_count = 0;
+    outbox->from_header_count = 0;
+    for (enum event_field field = 0; field < EVENT_FIELD_COUNT; field++) {
+        const struct outbox_source *source = &outbox->sources[field];
+        bool apart = field == EVENT_payload || field == EVENT_headers;
+        if (!apart && source->column >= 0 && source->reader != READ_HEADER)
+            outbox->steps[outbox->step_count++] = (struct outbox_step){
+                .field = field,
+                .column = (uint16_t)source->column,
+                .property = source->reader == READ_PROPERTIES,
+            };
+        if (source->header != NULL)
+            outbox->from_headers[outbox->from_header_count++] = field;
+    }
+}
+
 bool outbox_resolve(struct outbox *outbox, const struct relation *relation, struct err *err)
 {
     char storage[LIST_MAX];
@@ -160,6 +178,7 @@ bool outbox_resolve(struct outbox *outbox, const struct relation *relation, stru
         outbox->sources[i] = resolve_field(outbox, relation, (enum event_field)i, &missing);
     if (missing.len > 0 || !buf_ok(&missing))
         return report_missing(outbox, relation, &missing, err);
+    list_steps(outbox);
     outbox->resolved = true;
     outbox->oid = relation->oid;
     outbox->generation = relation->generation;
@@ -241,18 +260,15 @@ static void read_property(struct draft *draft, enum event_field field, struct ce
     UNREACHABLE();
 }
 
-static void read_column(struct row_reader *reader, enum event_field field)
+static void read_column(struct row_reader *reader, const struct outbox_step *step)
 {
-    const struct outbox_source *source = &reader->outbox->sources[field];
-    if (source->column < 0 || source->reader == READ_HEADER)
-        return;
-    struct cell cell = read_cell(reader, source->column);
+    struct cell cell = read_cell(reader, step->column);
     if (!bytes_present(cell.bytes))
         return;
-    if (source->reader == READ_PROPERTIES)
-        read_property(&reader->draft, field, cell);
+    if (step->property)
+        read_property(&reader->draft, step->field, cell);
     else
-        field_read(&reader->draft, field, cell);
+        field_read(&reader->draft, step->field, cell);
 }
 
 static void read_payload(struct row_reader *reader)
@@ -280,12 +296,11 @@ static void read_headers(struct row_reader *reader)
 /* Fields that the row has among its headers. */
 static void read_from_headers(struct row_reader *reader)
 {
-    for (size_t i = 0; i < EVENT_FIELD_COUNT; i++) {
-        const char *header = reader->outbox->sources[i].header;
-        if (header == NULL)
-            continue;
+    for (size_t i = 0; i < reader->outbox->from_header_count; i++) {
+        enum event_field name = reader->outbox->from_headers[i];
+        const char *header = reader->outbox->sources[name].header;
         struct bytes text = headers_find(reader->draft.event, header);
-        struct bytes *field = draft_text(&reader->draft, (enum event_field)i);
+        struct bytes *field = draft_text(&reader->draft, name);
         ASSERT(field != NULL);
         if (bytes_present(text))
             *field = text;
@@ -303,9 +318,10 @@ bool outbox_read(const struct outbox *outbox, const struct relation *relation, s
     ASSERT(outbox->resolved && row.count == relation->column_count);
     struct row_reader reader = {.outbox = outbox, .relation = relation, .row = row};
     draft_init(&reader.draft, ret_event, arena, err, "column");
-    for (size_t i = 0; i < EVENT_FIELD_COUNT; i++) {
-        if (i != EVENT_payload && i != EVENT_headers)
-            read_column(&reader, (enum event_field)i);
+    for (size_t i = 0; i < outbox->step_count; i++) {
+        const struct outbox_step *step = &outbox->steps[i];
+        if (row.values[step->column].kind != VALUE_NULL)
+            read_column(&reader, step);
     }
     read_payload(&reader);
     read_headers(&reader);

@@ -19,6 +19,13 @@ struct outbox_source {
     enum reader reader;
 };
 
+/* A field that is read from a column which the relation has. */
+struct outbox_step {
+    enum event_field field;
+    uint16_t column;
+    bool property; /* READ_PROPERTIES */
+};
+
 struct outbox {
     const struct capture_entry *entry;
     struct bytes schema;
@@ -29,6 +36,12 @@ struct outbox {
     uint64_t generation;
     enum payload_mode payload;
     struct outbox_source sources[EVENT_FIELD_COUNT];
+    /* What a row is read by, of the sources: without those that are not there, payload and headers
+     * apart; and the fields that may be among the headers. */
+    size_t step_count;
+    struct outbox_step steps[EVENT_FIELD_COUNT];
+    size_t from_header_count;
+    enum event_field from_headers[EVENT_FIELD_COUNT];
 };
 
 /* ERR_CONFIG_VALUE when the entry's name or overrides cannot be meant. */
