@@ -14,7 +14,8 @@
 #define CALL_MS    10000
 
 struct consumer {
-    rd_kafka_t *client;
+    rd_kafka_t *client; /* NULL: of a file */
+    char *path;
     const char *topics[TOPICS_MAX];
     bool known[TOPICS_MAX]; /* its partitions are assigned */
     size_t topic_count;
@@ -75,6 +76,14 @@ struct consumer *consumer_new_uncommitted(const struct world *world, const char 
     return consumer;
 }
 
+struct consumer *consumer_new_lines(const char *path)
+{
+    struct consumer *consumer = calloc(1, sizeof *consumer);
+    REQUIRE(consumer != NULL, "out of memory");
+    consumer->path = text("%s", path);
+    return consumer;
+}
+
 static void free_record(struct kafka_record *record)
 {
     for (size_t i = 0; i < record->header_count; i++) {
@@ -87,14 +96,23 @@ static void free_record(struct kafka_record *record)
     free(record->value);
 }
 
-void consumer_free(struct consumer *consumer)
+static void free_records(struct consumer *consumer)
 {
     for (size_t i = 0; i < consumer->records.count; i++)
         free_record(&consumer->records.items[i]);
+    consumer->records.count = 0;
+}
+
+void consumer_free(struct consumer *consumer)
+{
+    free_records(consumer);
     free(consumer->records.items);
-    rd_kafka_topic_partition_list_destroy(consumer->ends);
-    rd_kafka_consumer_close(consumer->client);
-    rd_kafka_destroy(consumer->client);
+    free(consumer->path);
+    if (consumer->client != NULL) {
+        rd_kafka_topic_partition_list_destroy(consumer->ends);
+        rd_kafka_consumer_close(consumer->client);
+        rd_kafka_destroy(consumer->client);
+    }
     free(consumer);
 }
 
@@ -128,7 +146,7 @@ static void copy_headers(struct kafka_record *record, const rd_kafka_message_t *
     record->header_count = count;
 }
 
-static void keep(struct consumer *consumer, const rd_kafka_message_t *message)
+static struct kafka_record *next_record(struct consumer *consumer)
 {
     if (consumer->records.count == consumer->room) {
         consumer->room = consumer->room == 0 ? 64 : consumer->room * 2;
@@ -136,7 +154,12 @@ static void keep(struct consumer *consumer, const rd_kafka_message_t *message)
             reallocarray(consumer->records.items, consumer->room, sizeof *consumer->records.items);
         REQUIRE(consumer->records.items != NULL, "out of memory");
     }
-    struct kafka_record *record = &consumer->records.items[consumer->records.count++];
+    return &consumer->records.items[consumer->records.count++];
+}
+
+static void keep(struct consumer *consumer, const rd_kafka_message_t *message)
+{
+    struct kafka_record *record = next_record(consumer);
     *record = (struct kafka_record){
         .topic = strdup(rd_kafka_topic_name(message->rkt)),
         .partition = message->partition,
@@ -261,8 +284,59 @@ static void drain_partition(struct consumer *consumer, int index, int64_t high)
     }
 }
 
+/* ---- files ----------------------------------------------------------------------------------- */
+
+static void keep_line(struct consumer *consumer, const char *line)
+{
+    json_t *document = json_loads(line, 0, NULL);
+    const char *topic = json_string_value(json_object_get(document, "topic"));
+    const char *key = json_string_value(json_object_get(document, "key"));
+    const char *value = json_string_value(json_object_get(document, "value"));
+    REQUIRE(topic != NULL && value != NULL, "no record: %s", line);
+    struct kafka_record *record = next_record(consumer);
+    *record = (struct kafka_record){
+        .topic = text("%s", topic),
+        .partition = (int)json_integer_value(json_object_get(document, "partition")),
+        .offset = (int64_t)consumer->records.count,
+        .timestamp_ms = json_integer_value(json_object_get(document, "timestamp")),
+        .key = copy(key, key == NULL ? 0 : strlen(key)),
+        .key_len = key == NULL ? 0 : strlen(key),
+        .value = copy(value, strlen(value)),
+        .value_len = strlen(value),
+    };
+    json_t *headers = json_object_get(document, "headers");
+    const char *name;
+    json_t *member;
+    record->headers = calloc(json_object_size(headers) + 1, sizeof *record->headers);
+    REQUIRE(record->headers != NULL, "out of memory");
+    json_object_foreach(headers, name, member)
+    {
+        const char *content = json_string_value(member);
+        size_t len = content == NULL ? 0 : strlen(content);
+        record->headers[record->header_count++] =
+            (struct header){.name = text("%s", name), .value = copy(content, len), .len = len};
+    }
+    json_decref(document);
+}
+
+static void read_lines(struct consumer *consumer)
+{
+    char *content = read_file(consumer->path);
+    char *line = content;
+    free_records(consumer);
+    for (char *end; (end = strchr(line, '\n')) != NULL; line = end + 1) {
+        *end = '\0';
+        keep_line(consumer, line);
+    }
+    free(content);
+}
+
 struct records consumer_drain(struct consumer *consumer)
 {
+    if (consumer->client == NULL) {
+        read_lines(consumer);
+        return consumer->records;
+    }
     look_for_topics(consumer);
     if (consumer->ends->cnt == 0)
         return consumer->records;

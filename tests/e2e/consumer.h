@@ -45,6 +45,9 @@ struct consumer *consumer_new(const struct world *world, const char *topic, ...)
     __attribute__((sentinel));
 /* The same, and records of open and aborted transactions too. */
 struct consumer *consumer_new_uncommitted(const struct world *world, const char *topic);
+/* Of a file of lines, as the sinks beside Kafka write them: consumer_drain() has what is there now,
+ * without a last line that is not whole. Records without a partition are in partition 0. */
+struct consumer *consumer_new_lines(const char *path);
 void consumer_free(struct consumer *consumer);
 /* Until at least `count` records were read in all; the records so far. Fails at the deadline. */
 struct records consumer_expect(struct consumer *consumer, size_t count);

@@ -71,5 +71,6 @@ extern const struct fault fault_table[];
 extern const size_t fault_table_count;
 
 const char *mode_name(enum mode mode);
-/* Of its row; NULL when there is none. */
+/* Of its row; NULL when there is none. Of the sinks beside Kafka only their own failpoints are hit
+ * in MODE_LINES and MODE_PIPE. */
 const struct fault *fault_find(const char *name, enum mode mode);

@@ -3,7 +3,8 @@
  * mode of the relay (fault_table.h), each on a pipeline of its own with rows written meanwhile.
  * Whatever breaks, afterwards all must be in Kafka, as the judge says.
  *
- * A case whose fault did not fire is a failure. */
+ * A case whose fault did not fire is a failure, and the last test asks for all of them once more.
+ * test_e2e_faults table: whether the table is whole, without servers. */
 #include <arpa/inet.h>
 #include <fnmatch.h>
 #include <netinet/in.h>
@@ -24,18 +25,21 @@
 #define SOME_ROWS  60
 #define WATCHDOG_S "2"
 #define REFUSALS   5
-#define TOPIC_MAX  20000 /* bytes that the topic takes of a bulky row */
+/* Bytes of a batch that the topic takes: more than all small rows make up. */
+#define TOPIC_MAX 200000
 
-#define CONFIG                                                                                     \
+#define CONFIG_TO(sink)                                                                            \
     "version: 1\n"                                                                                 \
     "name: @NAME@\n"                                                                               \
     "source: {conninfo: \"@CONNINFO@ password=" CANARY "-1 options='-c wal_sender_timeout=6s'\","  \
     " status_interval: 500ms}\n"                                                                   \
     "capture: [{outbox: outbox.event}]\n"                                                          \
     "route: {topic: \"@NAME@.${aggregate_type}\"}\n"                                               \
-    "sink: {kafka: {bootstrap.servers: \"@KAFKA@\", ssl.key.password: " CANARY "-2}}\n"            \
+    "sink: {" sink "}\n"                                                                           \
     "http: {listen: \"@HTTP@\"}\n"                                                                 \
     "log: {format: json, level: debug}\n"
+#define CONFIG   CONFIG_TO("kafka: {bootstrap.servers: \"@KAFKA@\", ssl.key.password: " CANARY "-2}")
+#define IN_FILES "checkpoint: {directory: \"@DIR@/state\", interval: 200ms}\n"
 
 struct test_case {
     const struct fault *fault;
@@ -54,6 +58,7 @@ struct scene {
     struct judge *judge;
     struct consumer *consumer;
     struct consumer *positions; /* of the checkpoint topic; NULL without one */
+    int64_t rows;               /* written before the judge came */
     uint64_t start;             /* durable position when the fault was armed */
     pid_t writer;
     bool done;        /* the stimulus, where one is enough */
@@ -66,7 +71,7 @@ static const char *config_of(enum mode mode)
 {
     switch (mode) {
     case MODE_FILE:
-        return CONFIG "checkpoint: {directory: \"@DIR@/state\", interval: 200ms}\n";
+        return CONFIG IN_FILES;
     case MODE_SLOT:
         return CONFIG "checkpoint: {store: slot, interval: 200ms}\n";
     case MODE_KAFKA:
@@ -75,8 +80,9 @@ static const char *config_of(enum mode mode)
         return CONFIG "delivery: {guarantee: exactly_once, commit_interval: 50ms}\n"
                       "checkpoint: {topic: @NAME@.checkpoints}\n";
     case MODE_LINES:
+        return CONFIG_TO("file: {path: \"@DIR@/out.jsonl\"}") IN_FILES;
     case MODE_PIPE:
-        break;
+        return CONFIG_TO("stdout: {}");
     }
     return NULL;
 }
@@ -139,7 +145,7 @@ static struct scene *scene_new(const struct test_case *test)
     REQUIRE(scene != NULL, "out of memory");
     scene->test = test;
     scene->expected = &test->fault->expected[test->action];
-    scene->world = world_new("fault");
+    scene->world = world_new_emptied("fault");
     scene->relay = relay_new(scene->world, config_of(test->mode));
     return scene;
 }
@@ -163,6 +169,11 @@ static struct slot_state read_slot(const struct scene *scene)
     return state;
 }
 
+static bool in_files(enum mode mode)
+{
+    return mode == MODE_FILE || mode == MODE_LINES;
+}
+
 static bool in_topic(enum mode mode)
 {
     return mode == MODE_KAFKA || mode == MODE_ONCE;
@@ -184,15 +195,18 @@ static uint64_t read_durable(struct scene *scene)
 {
     if (in_topic(scene->test->mode))
         return read_topic(scene);
-    return scene->test->mode == MODE_FILE ? read_checkpoint(scene->relay).lsn
-                                          : read_slot(scene).confirmed;
+    if (in_files(scene->test->mode))
+        return read_checkpoint(scene->relay).lsn;
+    return scene->test->mode == MODE_SLOT ? read_slot(scene).confirmed : 0;
 }
 
 static void sample(struct scene *scene)
 {
+    if (scene->test->mode == MODE_PIPE)
+        return;
     struct slot_state slot = read_slot(scene);
     judge_positions(scene->judge, slot.confirmed,
-                    scene->test->mode == MODE_FILE ? read_checkpoint(scene->relay).lsn : 0);
+                    in_files(scene->test->mode) ? read_checkpoint(scene->relay).lsn : 0);
 }
 
 /* wait_until() with an eye on the positions. */
@@ -243,12 +257,34 @@ static bool holds(const char *path, const char *words)
     return found;
 }
 
+/* One line for each fault that fired, in whichever process of this binary. */
+static char *fired_path(void)
+{
+    return text("%s/fired", harness_dir());
+}
+
+static char *fired_line(const struct test_case *test)
+{
+    return text("%s=%s in mode %s\n", test->fault->name, action_names[test->action],
+                mode_name(test->mode));
+}
+
+static void note_fired(const struct test_case *test)
+{
+    FILE *file = fopen(fired_path(), "ae");
+    REQUIRE(file != NULL && fputs(fired_line(test), file) >= 0 && fclose(file) == 0,
+            "%s cannot be written", fired_path());
+}
+
 static bool fired(const struct scene *scene, const char *log)
 {
     char line[128];
     snprintf(line, sizeof line, "failpoint %s %s\n", scene->test->fault->name,
              action_names[scene->test->action]);
-    return holds(log, line);
+    if (!holds(log, line))
+        return false;
+    note_fired(scene->test);
+    return true;
 }
 
 static bool log_holds(const struct relay *relay, const char *words)
@@ -299,12 +335,15 @@ static void take_over(struct scene *scene)
     rd_kafka_destroy(rival);
 }
 
+/* Of text that compression does not make small. What comes after it waits until its end is known.
+ */
 static void write_bulky(struct scene *scene)
 {
     sql(scene->world,
-        "INSERT INTO outbox.event (aggregate_type, aggregate_id, event_type, payload) VALUES "
-        "('order', 'k1', 'order.changed', json_build_object('fill', repeat('x', %d)))",
-        2 * TOPIC_MAX);
+        "INSERT INTO outbox.event (aggregate_type, aggregate_id, event_type, payload) SELECT "
+        "'order', 'k1', 'order.changed', json_build_object('fill', string_agg(md5(i::text), '')) "
+        "FROM generate_series(1, %d) AS i",
+        3 * TOPIC_MAX / 32);
 }
 
 /* The server asks after half of wal_sender_timeout, and lets go after the whole of it. */
@@ -350,8 +389,10 @@ static void stimulate(struct scene *scene)
             take_over(scene);
         return;
     case BULKY:
-        if (some_rows(scene))
+        if (some_rows(scene)) {
+            stop_writer(scene);
             write_bulky(scene);
+        }
         return;
     }
 }
@@ -437,6 +478,14 @@ static void start_armed(struct scene *scene)
     disarm();
 }
 
+static void expect_said(struct scene *scene)
+{
+    const char *words = scene->expected->said;
+    if (words != NULL)
+        watch_until(scene, log_holds(scene->relay, words), "it did not say \"%s\":\n%s", words,
+                    relay_errors(scene->relay));
+}
+
 static void run_fault(struct scene *scene)
 {
     struct relay *relay = scene->relay;
@@ -446,13 +495,17 @@ static void run_fault(struct scene *scene)
     if (settle(scene)) {
         judge_the_end(scene);
         relay_start(relay, NULL);
-    } else if (scene->expected->said != NULL) {
-        watch_until(scene, log_holds(relay, scene->expected->said), "it did not say \"%s\":\n%s",
-                    scene->expected->said, relay_errors(relay));
+    } else {
+        expect_said(scene);
+        if (scene->expected->result == REPLAYS && may_repeat(scene))
+            judge_replay(scene->judge, scene->start);
     }
-    if (scene->expected->result == REPLAYS && may_repeat(scene))
-        judge_replay(scene->judge, scene->start);
     relay_wait_ready(relay);
+    if (scene->test->fault->stimulus == BULKY) {
+        watch_until(scene, judge_complete(scene->judge, scene->consumer), "no dead letter:\n%s",
+                    relay_errors(relay));
+        scene->writer = start_writer(scene->world);
+    }
 }
 
 /* ---- before and after ---------------------------------------------------------------------- */
@@ -521,18 +574,19 @@ static void finish(struct scene *scene)
     int64_t rows = rows_written(scene);
     enum stimulus stimulus = scene->test->fault->stimulus;
     watch_until(scene,
-                rows_written(scene) >= rows + SOME_ROWS / 2 && rows_written(scene) >= 2 * SOME_ROWS,
+                rows_written(scene) >= rows + SOME_ROWS / 2 &&
+                    rows_written(scene) >= scene->rows + 2 * SOME_ROWS,
                 "no more rows");
     stop_writer(scene);
     watch_until(scene, judge_complete(scene->judge, scene->consumer), "not all rows arrive:\n%s",
                 relay_errors(scene->relay));
     /* Without events a position in a transaction is saved seldom. */
-    if (scene->test->mode != MODE_ONCE)
+    if (scene->test->mode != MODE_ONCE && scene->test->mode != MODE_PIPE)
         wait_confirmed(scene->world);
     expect_no_secrets(scene);
     relay_stop(scene->relay);
     judge_end(scene->judge, scene->consumer, letters(scene));
-    if (stimulus == STOP || scene->test->action == ACTION_ERROR)
+    if (scene->test->mode != MODE_PIPE && (stimulus == STOP || scene->test->action == ACTION_ERROR))
         expect_quiet_restart(scene);
 }
 
@@ -545,18 +599,24 @@ static void prepare_bulky(struct scene *scene)
         judge_replay(scene->judge, 0);
 }
 
-START_TEST(fault)
+static void open_consumers(struct scene *scene)
 {
-    struct scene *scene = scene_new(&cases[_i]);
+    struct world *world = scene->world;
+    if (scene->test->mode == MODE_LINES)
+        scene->consumer = consumer_new_lines(text("%s/out.jsonl", world->dir));
+    else
+        scene->consumer = consumer_new(world, world_topic(world, "order"),
+                                       world_topic(world, "dead-letter"), NULL);
+    if (in_topic(scene->test->mode))
+        scene->positions = consumer_new(world, world_topic(world, "checkpoints"), NULL);
+}
+
+static void run_lasting(struct scene *scene)
+{
     enum stimulus stimulus = scene->test->fault->stimulus;
-    harness_label(text("%s in mode %s", fault_entry(scene->test), mode_name(scene->test->mode)));
     init(scene);
     scene->judge = judge_new(scene->world);
-    scene->consumer = consumer_new(scene->world, world_topic(scene->world, "order"),
-                                   world_topic(scene->world, "dead-letter"), NULL);
-    if (in_topic(scene->test->mode))
-        scene->positions =
-            consumer_new(scene->world, world_topic(scene->world, "checkpoints"), NULL);
+    open_consumers(scene);
     if (stimulus == BULKY)
         prepare_bulky(scene);
     scene->writer = start_writer(scene->world);
@@ -568,6 +628,42 @@ START_TEST(fault)
     } else {
         run_fault(scene);
     }
+}
+
+/* Nothing lasts here: each run has a slot of its own, and the run after the fault is judged. */
+static void run_pipe(struct scene *scene)
+{
+    struct world *world = scene->world;
+    struct relay *relay = scene->relay;
+    sql_file(world, "001_outbox.sql");
+    sql(world, "CREATE PUBLICATION %s FOR TABLE outbox.event WITH (publish = 'insert')",
+        world->slot);
+    scene->writer = start_writer(world);
+    start_armed(scene);
+    watch_until(scene, fired(scene, relay->err), "%s did not fire:\n%s", fault_entry(scene->test),
+                relay_errors(relay));
+    if (!settle(scene)) {
+        expect_said(scene);
+        relay_wait_ready(relay);
+        relay_stop(relay);
+    }
+    stop_writer(scene);
+    relay_start(relay, NULL);
+    relay_wait_ready(relay);
+    scene->judge = judge_new(world);
+    scene->rows = rows_written(scene);
+    scene->consumer = consumer_new_lines(relay->out);
+    scene->writer = start_writer(world);
+}
+
+START_TEST(fault)
+{
+    struct scene *scene = scene_new(&cases[_i]);
+    harness_label(text("%s in mode %s", fault_entry(scene->test), mode_name(scene->test->mode)));
+    if (scene->test->mode == MODE_PIPE)
+        run_pipe(scene);
+    else
+        run_lasting(scene);
     finish(scene);
     consumer_free(scene->consumer);
     if (scene->positions != NULL)
@@ -575,6 +671,15 @@ START_TEST(fault)
     judge_free(scene->judge);
     relay_free(scene->relay);
     world_free(scene->world);
+}
+END_TEST
+
+/* A case that did not come as far as its fault has shown nothing. */
+START_TEST(all_fired)
+{
+    for (int i = 0; i < case_count; i++)
+        REQUIRE(holds(fired_path(), fired_line(&cases[i])), "never fired: %s",
+                fired_line(&cases[i]));
 }
 END_TEST
 
@@ -586,43 +691,157 @@ static const char *const names[] = {
 };
 #define NAMES (sizeof names / sizeof names[0])
 
-static void add(TCase *tests)
-{
-    tcase_add_loop_test(tests, fault, 0, case_count);
-}
-
-static const struct e2e_suite faults = {"faults", NEEDS_PG | NEEDS_KAFKA, add};
+static const enum mode modes[] = {MODE_FILE, MODE_KAFKA, MODE_SLOT,
+                                  MODE_ONCE, MODE_LINES, MODE_PIPE};
+#define MODES (sizeof modes / sizeof modes[0])
 
 static bool wanted(const char *filter, const char *name, enum action action)
 {
     return filter == NULL || fnmatch(filter, text("%s=%s", name, action_names[action]), 0) == 0;
 }
 
+/* Every SHARDS-th of the mode, from SHARD on. */
+static void choose(enum mode mode, unsigned shard, unsigned shards, const char *filter)
+{
+    unsigned number = 0;
+    case_count = 0;
+    for (size_t i = 0; i < NAMES; i++) {
+        const struct fault *fault_row = fault_find(names[i], mode);
+        REQUIRE(fault_row != NULL, "%s has no row for mode %s in fault_table.c", names[i],
+                mode_name(mode));
+        for (enum action action = 0; action < ACTION_COUNT; action++)
+            if (fault_row->expected[action].result != NEVER && wanted(filter, names[i], action) &&
+                number++ % shards == shard)
+                cases[case_count++] = (struct test_case){fault_row, mode, action};
+    }
+}
+
+static void add(TCase *tests)
+{
+    tcase_add_loop_test(tests, fault, 0, case_count);
+    tcase_add_test(tests, all_fired);
+}
+
+static struct e2e_suite faults = {"faults", NEEDS_PG | NEEDS_KAFKA, add};
+
+/* ---- the table ------------------------------------------------------------------------------ */
+
+static bool is_failpoint(const char *name)
+{
+    for (size_t i = 0; i < NAMES; i++)
+        if (strcmp(names[i], name) == 0)
+            return true;
+    return false;
+}
+
+START_TEST(every_failpoint_has_one_row_for_each_mode)
+{
+    for (size_t i = 0; i < NAMES; i++) {
+        for (size_t j = 0; j < MODES; j++) {
+            unsigned rows = 0;
+            for (size_t k = 0; k < fault_table_count; k++)
+                rows += strcmp(fault_table[k].name, names[i]) == 0 &&
+                        (fault_table[k].modes & (unsigned)modes[j]) != 0;
+            bool own = modes[j] != MODE_LINES && modes[j] != MODE_PIPE;
+            REQUIRE(rows == 1 || (rows == 0 && !own), "%s has %u rows for mode %s", names[i], rows,
+                    mode_name(modes[j]));
+        }
+    }
+    for (size_t i = 0; i < fault_table_count; i++)
+        REQUIRE(is_failpoint(fault_table[i].name), "%s is no failpoint", fault_table[i].name);
+}
+END_TEST
+
+START_TEST(what_never_fires_has_a_reason)
+{
+    for (size_t i = 0; i < fault_table_count; i++) {
+        for (enum action action = 0; action < ACTION_COUNT; action++) {
+            const struct expected *expected = &fault_table[i].expected[action];
+            bool reason = expected->reason != NULL && expected->reason[0] != '\0';
+            REQUIRE((expected->result == NEVER) == reason, "%s=%s: %s", fault_table[i].name,
+                    action_names[action],
+                    reason ? "a reason not to fire, and it does" : "no reason");
+        }
+    }
+}
+END_TEST
+
+static bool is_reached(const char *name)
+{
+    for (size_t i = 0; i < fault_table_count; i++)
+        for (enum action action = 0; action < ACTION_COUNT; action++)
+            if (strcmp(fault_table[i].name, name) == 0 &&
+                fault_table[i].expected[action].result != NEVER)
+                return true;
+    return false;
+}
+
+START_TEST(every_failpoint_is_reached_in_some_mode)
+{
+    for (size_t i = 0; i < NAMES; i++)
+        REQUIRE(is_reached(names[i]), "%s is reached in no mode", names[i]);
+}
+END_TEST
+
+/* What has an effect in a mode at all is killed and hung there, whatever else. */
+START_TEST(what_is_reached_is_hit_by_crash_and_hang)
+{
+    for (size_t i = 0; i < fault_table_count; i++) {
+        const struct expected *expected = fault_table[i].expected;
+        bool never = expected[ACTION_CRASH].result == NEVER;
+        REQUIRE((expected[ACTION_HANG].result == NEVER) == never &&
+                    (!never || expected[ACTION_ERROR].result == NEVER),
+                "%s: one action reaches it, and another does not", fault_table[i].name);
+    }
+}
+END_TEST
+
+START_TEST(shards_make_up_the_whole)
+{
+    enum { SHARDS = 3 };
+    for (size_t i = 0; i < MODES; i++) {
+        int sum = 0;
+        for (unsigned shard = 0; shard < SHARDS; shard++) {
+            choose(modes[i], shard, SHARDS, NULL);
+            sum += case_count;
+        }
+        choose(modes[i], 0, 1, NULL);
+        ck_assert_int_eq(sum, case_count);
+        ck_assert_int_gt(sum, 0);
+    }
+}
+END_TEST
+
+static void add_table(TCase *tests)
+{
+    tcase_add_test(tests, every_failpoint_has_one_row_for_each_mode);
+    tcase_add_test(tests, what_never_fires_has_a_reason);
+    tcase_add_test(tests, every_failpoint_is_reached_in_some_mode);
+    tcase_add_test(tests, what_is_reached_is_hit_by_crash_and_hang);
+    tcase_add_test(tests, shards_make_up_the_whole);
+}
+
+static const struct e2e_suite table = {"fault_table", NEEDS_NOTHING, add_table};
+
 int main(int argc, char **argv)
 {
-    static const enum mode modes[] = {MODE_FILE, MODE_KAFKA, MODE_SLOT, MODE_ONCE};
     unsigned shard = 0;
     unsigned shards = 1;
-    unsigned number = 0;
     unsigned mode = 0;
-    for (size_t i = 0; argc > 1 && i < sizeof modes / sizeof modes[0]; i++)
+    cases = calloc(NAMES * ACTION_COUNT, sizeof *cases);
+    if (argc == 2 && strcmp(argv[1], "table") == 0)
+        return harness_main(&table);
+    for (size_t i = 0; i < MODES && argc > 1; i++)
         if (strcmp(mode_name(modes[i]), argv[1]) == 0)
             mode = modes[i];
-    if (mode == 0 || (argc > 2 && sscanf(argv[2], "%u/%u", &shard, &shards) != 2)) {
-        fprintf(stderr, "usage: test_e2e_faults MODE [SHARD/SHARDS [GLOB OF NAME=ACTION]]\n");
+    if (cases == NULL || mode == 0 ||
+        (argc > 2 && sscanf(argv[2], "%u/%u", &shard, &shards) != 2) || shard >= shards) {
+        fprintf(stderr, "usage: test_e2e_faults table\n"
+                        "       test_e2e_faults MODE [SHARD/SHARDS [GLOB OF NAME=ACTION]]\n");
         return 64;
     }
-    cases = calloc(NAMES * ACTION_COUNT, sizeof *cases);
-    for (size_t i = 0; i < NAMES; i++) {
-        const struct fault *fault_row = fault_find(names[i], (enum mode)mode);
-        if (fault_row == NULL) {
-            fprintf(stderr, "%s has no row for mode %s in fault_table.c\n", names[i], argv[1]);
-            return EXIT_FAILURE;
-        }
-        for (enum action action = 0; action < ACTION_COUNT; action++)
-            if (fault_row->expected[action].result != NEVER &&
-                wanted(argc > 3 ? argv[3] : NULL, names[i], action) && number++ % shards == shard)
-                cases[case_count++] = (struct test_case){fault_row, (enum mode)mode, action};
-    }
+    choose((enum mode)mode, shard, shards, argc > 3 ? argv[3] : NULL);
+    if (mode == MODE_LINES || mode == MODE_PIPE)
+        faults.needs = NEEDS_PG;
     return harness_main(&faults);
 }

@@ -16,7 +16,7 @@ struct world *world_new(const char *label)
     return world_new_on(label, shared_pg(), shared_kafka());
 }
 
-struct world *world_new_on(const char *label, struct pg_server *pg, struct kafka_server *kafka)
+static struct world *begin(const char *label, struct pg_server *pg, struct kafka_server *kafka)
 {
     struct world *world = calloc(1, sizeof *world);
     unsigned random = 0;
@@ -26,31 +26,71 @@ struct world *world_new_on(const char *label, struct pg_server *pg, struct kafka
     snprintf(world->name, sizeof world->name, "%s_%08x", label, random);
     snprintf(world->slot, sizeof world->slot, "walferry_%s", world->name);
     snprintf(world->dir, sizeof world->dir, "%s/%s", harness_dir(), world->name);
-    snprintf(world->conninfo, sizeof world->conninfo, "%s", pg_conninfo(pg, world->name));
     world->pg = pg;
     world->kafka = kafka;
     make_directory(world->dir);
-    PGconn *server = pg_session(pg, "postgres");
-    PQclear(sql_on(server, text("CREATE DATABASE %s TEMPLATE template0", world->name)));
-    PQfinish(server);
-    world->db = world_connect(world);
     return world;
 }
 
-static void drop_slots(const struct world *world)
+static void enter(struct world *world, const char *database)
 {
-    PGconn *server = pg_session(world->pg, "postgres");
+    snprintf(world->conninfo, sizeof world->conninfo, "%s", pg_conninfo(world->pg, database));
+    world->db = pg_session(world->pg, database);
+}
+
+struct world *world_new_on(const char *label, struct pg_server *pg, struct kafka_server *kafka)
+{
+    struct world *world = begin(label, pg, kafka);
+    PGconn *server = pg_session(pg, "postgres");
+    PQclear(sql_on(server, text("CREATE DATABASE %s TEMPLATE template0", world->name)));
+    PQfinish(server);
+    enter(world, world->name);
+    return world;
+}
+
+static void drop_slots(PGconn *server, const char *database)
+{
     PQclear(sql_on(server, text("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots "
                                 "WHERE database = '%s' AND active_pid IS NOT NULL",
-                                world->name)));
+                                database)));
     wait_until(PQntuples(sql_on(server, text("SELECT FROM pg_replication_slots WHERE database = "
                                              "'%s' AND active",
-                                             world->name))) == 0,
-               "a slot of %s stays active", world->name);
+                                             database))) == 0,
+               "a slot of %s stays active", database);
     PQclear(sql_on(server, text("SELECT pg_drop_replication_slot(slot_name) FROM "
                                 "pg_replication_slots WHERE database = '%s'",
-                                world->name)));
-    PQclear(sql_on(server, text("DROP DATABASE %s WITH (FORCE)", world->name)));
+                                database)));
+}
+
+/* Whatever a test before it left there. */
+static void empty(struct world *world)
+{
+    sql(world, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = "
+               "current_database() AND pid <> pg_backend_pid()");
+    drop_slots(world->db, "postgres");
+    sql(world, "SET client_min_messages = error; DROP SCHEMA IF EXISTS outbox CASCADE; "
+               "RESET client_min_messages");
+    PGresult *rows = sql_rows(world, "SELECT quote_ident(pubname) FROM pg_publication");
+    for (int i = 0; i < PQntuples(rows); i++)
+        sql(world, "DROP PUBLICATION %s", PQgetvalue(rows, i, 0));
+    PQclear(rows);
+}
+
+struct world *world_new_emptied(const char *label)
+{
+    struct world *world = begin(label, shared_pg(), shared_kafka());
+    world->emptied = true;
+    enter(world, "postgres");
+    empty(world);
+    return world;
+}
+
+static void drop_all(const struct world *world)
+{
+    PGconn *server = pg_session(world->pg, "postgres");
+    drop_slots(server, world->emptied ? "postgres" : world->name);
+    if (!world->emptied)
+        PQclear(sql_on(server, text("DROP DATABASE %s WITH (FORCE)", world->name)));
     PQfinish(server);
 }
 
@@ -58,7 +98,7 @@ void world_free(struct world *world)
 {
     PQfinish(world->db);
     if (world->pg->pid != 0)
-        drop_slots(world);
+        drop_all(world);
     if (getenv("WALFERRY_TEST_KEEP") == NULL)
         remove_tree(world->dir);
     free(world);
@@ -66,7 +106,7 @@ void world_free(struct world *world)
 
 PGconn *world_connect(const struct world *world)
 {
-    return pg_session(world->pg, world->name);
+    return pg_session(world->pg, world->emptied ? "postgres" : world->name);
 }
 
 void world_reconnect(struct world *world)
