@@ -38,7 +38,8 @@
     "sink: {" sink "}\n"                                                                           \
     "http: {listen: \"@HTTP@\"}\n"                                                                 \
     "log: {format: json, level: debug}\n"
-#define CONFIG   CONFIG_TO("kafka: {bootstrap.servers: \"@KAFKA@\", ssl.key.password: " CANARY "-2}")
+#define CONFIG CONFIG_TO("kafka: {bootstrap.servers: \"@KAFKA@\", ssl.key.password: " CANARY "-2}")
+
 #define IN_FILES "checkpoint: {directory: \"@DIR@/state\", interval: 200ms}\n"
 
 struct test_case {
