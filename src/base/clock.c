@@ -11,7 +11,7 @@
 #define US_PER_NS 1000
 #define DAY_S     INT64_C(86400)
 /* Days of 400 years, and from 0000-03-01 to 1970-01-01. */
-#define ERA_DAYS      INT64_C(146097)
+#define ERA_DAYS      146097
 #define DAYS_TO_EPOCH INT64_C(719468)
 
 uint64_t clock_mono_ns(void)
@@ -52,14 +52,15 @@ struct date {
  * the repeating lengths 31 30 31 30 31 (153 days in five). */
 static struct date date_of_days(int64_t days_since_1970)
 {
-    int64_t days = days_since_1970 + DAYS_TO_EPOCH;
-    int64_t era = days / ERA_DAYS;
-    int64_t day_of_era = days % ERA_DAYS;
-    int64_t year_of_era =
+    ASSERT(days_since_1970 >= -DAYS_TO_EPOCH && days_since_1970 < INT32_MAX);
+    uint32_t days = (uint32_t)(days_since_1970 + DAYS_TO_EPOCH);
+    uint32_t era = days / ERA_DAYS;
+    uint32_t day_of_era = days % ERA_DAYS;
+    uint32_t year_of_era =
         (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
-    int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    int64_t march_month = (5 * day_of_year + 2) / 153;
-    int64_t month = march_month < 10 ? march_month + 3 : march_month - 9;
+    uint32_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    uint32_t march_month = (5 * day_of_year + 2) / 153;
+    uint32_t month = march_month < 10 ? march_month + 3 : march_month - 9;
     return (struct date){
         .year = era * 400 + year_of_era + (month <= 2 ? 1 : 0),
         .month = month,
@@ -78,11 +79,12 @@ static int64_t days_of_date(struct date date)
     return era * ERA_DAYS + day_of_era - DAYS_TO_EPOCH;
 }
 
-static void put_digits(char *out, size_t count, uint32_t value)
+/* Two digits of a number below 100, which is divided by a product that is exact up to there. */
+static void put_pair(char *out, uint32_t value)
 {
-    for (size_t i = count; i > 0; i--, value /= 10) {
-        out[i - 1] = (char)('0' + value % 10);
-    }
+    uint32_t tens = value * 103 >> 10;
+    out[0] = (char)('0' + tens);
+    out[1] = (char)('0' + (value - tens * 10));
 }
 
 /* By hand: this stands in every event, and snprintf() costs as much as all the rest of it. */
@@ -96,15 +98,19 @@ struct clock_text clock_format(int64_t unix_us)
     uint32_t second = (uint32_t)(seconds % DAY_S);
     struct date date = date_of_days((int64_t)(seconds / DAY_S) + FIRST_US / US_PER_S / DAY_S);
     struct clock_text text = {"0000-00-00T00:00:00Z"};
-    put_digits(text.text, 4, (uint32_t)date.year);
-    put_digits(text.text + 5, 2, (uint32_t)date.month);
-    put_digits(text.text + 8, 2, (uint32_t)date.day);
-    put_digits(text.text + 11, 2, second / 3600);
-    put_digits(text.text + 14, 2, second / 60 % 60);
-    put_digits(text.text + 17, 2, second % 60);
+    uint32_t year = (uint32_t)date.year;
+    put_pair(text.text, year / 100);
+    put_pair(text.text + 2, year % 100);
+    put_pair(text.text + 5, (uint32_t)date.month);
+    put_pair(text.text + 8, (uint32_t)date.day);
+    put_pair(text.text + 11, second / 3600);
+    put_pair(text.text + 14, second / 60 % 60);
+    put_pair(text.text + 17, second % 60);
     if (fraction != 0) {
         text.text[19] = '.';
-        put_digits(text.text + 20, 6, fraction);
+        put_pair(text.text + 20, fraction / 10000);
+        put_pair(text.text + 22, fraction / 100 % 100);
+        put_pair(text.text + 24, fraction % 100);
         text.text[26] = 'Z';
     }
     return text;

@@ -157,11 +157,13 @@ static void list_steps(struct outbox *outbox)
     for (enum event_field field = 0; field < EVENT_FIELD_COUNT; field++) {
         const struct outbox_source *source = &outbox->sources[field];
         bool apart = field == EVENT_payload || field == EVENT_headers;
+        bool plain = source->reader == READ_VALUE && field != EVENT_event_version;
         if (!apart && source->column >= 0 && source->reader != READ_HEADER)
             outbox->steps[outbox->step_count++] = (struct outbox_step){
                 .field = field,
                 .column = (uint16_t)source->column,
                 .property = source->reader == READ_PROPERTIES,
+                .text = plain ? draft_text_offsets[field] : 0,
             };
         if (source->header != NULL)
             outbox->from_headers[outbox->from_header_count++] = field;
@@ -271,6 +273,23 @@ static void read_column(struct row_reader *reader, const struct outbox_step *ste
         field_read(&reader->draft, step->field, cell);
 }
 
+/* Most values are NULL, and most others text of which only the encoding is looked at. */
+static void read_columns(struct row_reader *reader)
+{
+    const struct outbox *outbox = reader->outbox;
+    uint8_t *event = (uint8_t *)reader->draft.event;
+    for (size_t i = 0; i < outbox->step_count; i++) {
+        const struct outbox_step *step = &outbox->steps[i];
+        const struct value *value = &reader->row.values[step->column];
+        if (value->kind == VALUE_NULL)
+            continue;
+        if (step->text != 0 && value->kind == VALUE_TEXT && utf8_valid(value->bytes))
+            memcpy(event + step->text, &value->bytes, sizeof(value->bytes));
+        else
+            read_column(reader, step);
+    }
+}
+
 static void read_payload(struct row_reader *reader)
 {
     const struct outbox_source *source = &reader->outbox->sources[EVENT_payload];
@@ -318,11 +337,7 @@ bool outbox_read(const struct outbox *outbox, const struct relation *relation, s
     ASSERT(outbox->resolved && row.count == relation->column_count);
     struct row_reader reader = {.outbox = outbox, .relation = relation, .row = row};
     draft_init(&reader.draft, ret_event, arena, err, "column");
-    for (size_t i = 0; i < outbox->step_count; i++) {
-        const struct outbox_step *step = &outbox->steps[i];
-        if (row.values[step->column].kind != VALUE_NULL)
-            read_column(&reader, step);
-    }
+    read_columns(&reader);
     read_payload(&reader);
     read_headers(&reader);
     read_from_headers(&reader);

@@ -24,6 +24,7 @@ struct outbox_step {
     enum event_field field;
     uint16_t column;
     bool property; /* READ_PROPERTIES */
+    uint16_t text; /* where the event keeps a value that only has to be UTF-8 to be taken; or 0 */
 };
 
 struct outbox {

@@ -30,11 +30,20 @@ static const size_t text_offsets[EVENT_FIELD_COUNT] = {
 };
 _Static_assert(offsetof(struct event, position) == 0, "offset 0 is free to say: no text");
 
+/* Eight digits at a time: each half of a byte goes into a byte of its own, and what is above 9 to
+ * the letters. */
 static void write_hex(char *out, size_t digit_count, uint64_t value)
 {
-    static const char digits[] = "0123456789ABCDEF";
-    for (size_t i = digit_count; i > 0; i--, value >>= 4)
-        out[i - 1] = digits[value & 0x0F];
+    for (size_t at = 0; at < digit_count; at += 8) {
+        uint64_t word = (uint32_t)(value >> (4 * (digit_count - at - 8)));
+        word = (word << 16 & UINT64_C(0x0000FFFF00000000)) | (word & UINT64_C(0x000000000000FFFF));
+        word = (word << 8 & UINT64_C(0x00FF000000FF0000)) | (word & UINT64_C(0x000000FF000000FF));
+        word = (word << 4 & UINT64_C(0x0F000F000F000F00)) | (word & UINT64_C(0x000F000F000F000F));
+        uint64_t letters =
+            (word + UINT64_C(0x0606060606060606)) >> 4 & UINT64_C(0x0101010101010101);
+        word += UINT64_C(0x3030303030303030) + letters * ('A' - '0' - 10);
+        bytes_store_u64(out + at, word);
+    }
 }
 
 struct position_text position_format(struct position position)

@@ -51,6 +51,15 @@ static inline bool bytes_equal(struct bytes a, struct bytes b)
            (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 
+/* Big endian, at any address. */
+static inline void bytes_store_u64(void *to, uint64_t value)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    value = __builtin_bswap64(value);
+#endif
+    memcpy(to, &value, sizeof(value));
+}
+
 /* FNV-1a, for tables in memory; whoever chooses the bytes can make them collide. */
 static inline uint32_t bytes_hash(struct bytes b)
 {
