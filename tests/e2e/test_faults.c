@@ -210,14 +210,14 @@ static void sample(struct scene *scene)
                     in_files(scene->test->mode) ? read_checkpoint(scene->relay).lsn : 0);
 }
 
-/* wait_until() with an eye on the positions. */
+/* wait_until() with an eye on the positions, and seldom: more would keep the servers busy. */
 #define watch_until(scene, condition, ...)                                                         \
     do {                                                                                           \
         uint64_t watch_end_ = now_ms() + DEADLINE_MS;                                              \
         while (!(condition)) {                                                                     \
             REQUIRE(now_ms() < watch_end_, __VA_ARGS__);                                           \
             sample(scene);                                                                         \
-            pause_ms(20);                                                                          \
+            pause_ms(50);                                                                          \
         }                                                                                          \
     } while (0)
 
