@@ -133,6 +133,9 @@ struct sink_ops {
     /* Write the position. One at a time, and after a claim. BUSY: offer it again later. Until a
      * transactional sink has reported it, submit() answers SINK_BUSY. */
     MUST_USE enum sink_result (*save)(struct sink *sink, struct bytes position, struct err *err);
+    /* NULL where nothing lingers. The source has no more for now: what was submitted need not wait
+     * for company. */
+    void (*hurry)(struct sink *sink, uint64_t now_ns);
     const char *(*topic_name)(const struct sink *sink, uint32_t topic);
     void (*state)(const struct sink *sink, struct sink_state *ret_state);
     /* Largest record value that a dead letter may carry, bytes. */

@@ -4,9 +4,10 @@
  *
  * In this order, or a position could be read that another instance is about to replace: the topic
  * of positions is there and keeps the newest record of each key; the transactional producer is
- * initialised, which ends what other instances of it have open and fences them; partition 0 is read
- * up to where it ended then; a transaction is begun. Without a transactional producer the second
- * and the last step are left out. Brokers are waited for without end; worker_tell() says for what.
+ * initialised, which ends what other instances of it have open and fences them, and learns of the
+ * topic, or it would refuse the first position; partition 0 is read up to where it ended then; a
+ * transaction is begun. Without a transactional producer the second and the last step are left out.
+ * Brokers are waited for without end; worker_tell() says for what.
  *
  * The topic may grow partitions, by hand or by a tool for all topics. Positions are in partition 0
  * whatever their key, so that growth cannot make an old position look like the newest.
@@ -55,5 +56,7 @@ bool claim_may_pass(struct claim *claim, struct worker *worker, const char *what
 MUST_USE bool position_read(struct claim *claim, struct worker *worker, rd_kafka_t *asker);
 /* The topic: false when cancelled or failed. position_topic.c */
 MUST_USE bool position_topic_ensure(struct claim *claim, struct worker *worker, rd_kafka_t *asker);
+/* Waits until `client` knows the topic, which is not created. */
+MUST_USE bool position_topic_known(struct claim *claim, struct worker *worker, rd_kafka_t *client);
 /* The request to create it; NULL: not such a name. */
 rd_kafka_NewTopic_t *position_topic_new(const char *topic, int32_t replication);

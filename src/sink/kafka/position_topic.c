@@ -212,3 +212,15 @@ bool position_topic_ensure(struct claim *claim, struct worker *worker, rd_kafka_
 {
     return exists(claim, worker, asker) && (claim->mock || keeps(claim, worker, asker));
 }
+
+bool position_topic_known(struct claim *claim, struct worker *worker, rd_kafka_t *client)
+{
+    rd_kafka_resp_err_t code;
+    while ((code = look(client, claim->topic)) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        if (!claim_may_pass(claim, worker, "is not known to the producer", code) ||
+            !worker_pause(worker, PAUSE_MS)) {
+            return false;
+        }
+    }
+    return true;
+}

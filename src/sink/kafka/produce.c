@@ -141,5 +141,6 @@ enum sink_result produce(struct producer *self, uint32_t topic, const struct rec
     self->topics.items[topic].taken = true;
     self->topic_detail[0] = '\0';
     self->in_flight++;
+    hurry_count(self->hurry);
     return SINK_TAKEN;
 }

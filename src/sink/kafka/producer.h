@@ -9,6 +9,7 @@
 
 #include <librdkafka/rdkafka.h>
 
+#include "hurry.h"
 #include "topics.h"
 #include "transaction.h"
 #include "walferry/sink/sink.h"
@@ -25,6 +26,7 @@ struct producer {
     rd_kafka_event_t *event; /* the one that collect() stopped in, NULL */
     int event_fd;
     struct topics topics;
+    struct hurry *hurry; /* NULL: records linger as long as the configuration says */
     struct transaction txn;
     size_t message_max; /* message.max.bytes */
     uint64_t in_flight;

@@ -271,6 +271,17 @@ static bool set_properties(const struct sink_opts *opts, rd_kafka_conf_t *conf, 
     return true;
 }
 
+bool properties_linger(const struct sink_opts *opts)
+{
+    for (size_t i = 0; i < opts->property_count; i++) {
+        const char *name = opts->properties[i].name;
+        if (strcmp(name, "linger.ms") == 0 || strcmp(name, "queue.buffering.max.ms") == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 uint64_t properties_number(const rd_kafka_conf_t *conf, const char *name)
 {
     char text[32];

@@ -18,6 +18,8 @@ MUST_USE bool properties_producer(const struct sink_opts *opts, rd_kafka_conf_t 
  * group, no commits. `isolation` is the value of isolation.level. */
 MUST_USE bool properties_reader(const struct sink_opts *opts, const char *isolation,
                                 rd_kafka_conf_t **ret_conf, struct err *err);
+/* Whether the user says how long records linger. */
+bool properties_linger(const struct sink_opts *opts);
 /* The value of a property that is a number. */
 uint64_t properties_number(const rd_kafka_conf_t *conf, const char *name);
 /* Copy `text` as one line of printable ASCII. */

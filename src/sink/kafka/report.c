@@ -52,8 +52,10 @@ static void note(struct producer *self, const rd_kafka_message_t *message)
         message->err == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC) {
         uint32_t topic =
             names_find(&self->topics.names, bytes_str(rd_kafka_topic_name(message->rkt)));
-        ASSERT(topic != NAMES_NONE);
-        topics_gone(&self->topics, topic, clock_mono_ns());
+        /* The topic of positions is none of these; its report tells the relay. */
+        if (topic != NAMES_NONE) {
+            topics_gone(&self->topics, topic, clock_mono_ns());
+        }
     }
 }
 

@@ -6,10 +6,14 @@
 
 #include "outcome.h"
 #include "walferry/base/assert.h"
+#include "walferry/base/clock.h"
 #include "walferry/base/failpoint.h"
 
 /* See claim.h. */
-#define PARTITION 0
+#define PARTITION  0
+#define REFRESH_NS (200 * NS_PER_MS)
+/* A topic that was made just now needs a moment to be known to all brokers. */
+#define MISSING_NS (5 * NS_PER_S)
 
 static void *mutable(struct bytes b)
 {
@@ -24,12 +28,6 @@ static rd_kafka_resp_err_t send_position(struct producer *self, struct bytes pos
         (!transactional && FAILPOINT(POSITION_SAVE))) {
         return RD_KAFKA_RESP_ERR__FAIL;
     }
-    if (txn->topic == NULL) {
-        txn->topic = rd_kafka_topic_new(self->rk, self->opts->position_topic, NULL);
-    }
-    if (txn->topic == NULL) {
-        return rd_kafka_last_error();
-    }
     struct bytes key = bytes_str(txn->key);
     return rd_kafka_producev(self->rk, RD_KAFKA_VTYPE_RKT, txn->topic, RD_KAFKA_VTYPE_PARTITION,
                              PARTITION, RD_KAFKA_VTYPE_MSGFLAGS, RD_KAFKA_MSG_F_COPY,
@@ -38,9 +36,62 @@ static rd_kafka_resp_err_t send_position(struct producer *self, struct bytes pos
                              (void *)(uintptr_t)POSITION_TAG, RD_KAFKA_VTYPE_END);
 }
 
+/* Sends the question, and leaves the answer to librdkafka's own cache. */
+static void refresh(struct producer *self, uint64_t now_ns)
+{
+    const struct rd_kafka_metadata *metadata;
+    if (now_ns < self->txn.topic_refresh_ns) {
+        return;
+    }
+    self->txn.topic_refresh_ns = now_ns + REFRESH_NS;
+    if (rd_kafka_metadata(self->rk, 0, self->txn.topic, &metadata, 0) ==
+        RD_KAFKA_RESP_ERR_NO_ERROR) {
+        rd_kafka_metadata_destroy(metadata);
+    }
+}
+
+/* A producer that does not know the topic, or knew it before it was made again, refuses a position
+ * for good, so that the message that asks (producer.h) goes first. NO_ERROR: known;
+ * _IN_PROGRESS: not yet. Of a transactional producer the claim saw to it. */
+static rd_kafka_resp_err_t topic_ready(struct producer *self)
+{
+    struct transaction *txn = &self->txn;
+    if (txn->topic == NULL) {
+        txn->topic = rd_kafka_topic_new(self->rk, self->opts->position_topic, NULL);
+    }
+    if (txn->topic == NULL) {
+        return rd_kafka_last_error();
+    }
+    if (txn->topic_known || self->opts->transactional) {
+        return RD_KAFKA_RESP_ERR_NO_ERROR;
+    }
+    if (self->probes > 0) {
+        return RD_KAFKA_RESP_ERR__IN_PROGRESS;
+    }
+    uint64_t now_ns = clock_mono_ns();
+    rd_kafka_resp_err_t code =
+        rd_kafka_producev(self->rk, RD_KAFKA_VTYPE_RKT, txn->topic, RD_KAFKA_VTYPE_PARTITION,
+                          PROBE_PARTITION, RD_KAFKA_VTYPE_END);
+    if (code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION) {
+        txn->topic_known = true;
+        txn->topic_missing_ns = 0;
+        return RD_KAFKA_RESP_ERR_NO_ERROR;
+    }
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        self->probes++;
+        return RD_KAFKA_RESP_ERR__IN_PROGRESS;
+    }
+    if (outcome_of(code).err != ERR_KAFKA_TOPIC || outcome_of(code).outcome != SINK_RETRY) {
+        return code;
+    }
+    refresh(self, now_ns);
+    txn->topic_missing_ns = txn->topic_missing_ns == 0 ? now_ns : txn->topic_missing_ns;
+    return now_ns < txn->topic_missing_ns + MISSING_NS ? RD_KAFKA_RESP_ERR__IN_PROGRESS : code;
+}
+
 static enum sink_result not_sent(struct producer *self, rd_kafka_resp_err_t code, struct err *err)
 {
-    if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL) {
+    if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL || code == RD_KAFKA_RESP_ERR__IN_PROGRESS) {
         return SINK_BUSY;
     }
     if (code == RD_KAFKA_RESP_ERR__FATAL) {
@@ -50,7 +101,11 @@ static enum sink_result not_sent(struct producer *self, rd_kafka_resp_err_t code
     }
     err_set(err, outcome_of(code).err, "librdkafka does not take a position for topic \"%s\": %s",
             self->opts->position_topic, outcome_name(code));
-    err_hint(err, "the producer is replaced, and what is not acknowledged is sent again");
+    err_hint(err, self->opts->transactional
+                      ? "the producer is replaced, and what is not acknowledged is sent again"
+                      : "the topic is looked for, and the position is sent again");
+    self->txn.topic_known = false;
+    self->txn.topic_missing_ns = 0;
     return SINK_FAIL;
 }
 
@@ -74,12 +129,16 @@ enum sink_result save_begin(struct producer *self, struct bytes position, struct
     if (txn->doomed || self->fatal != RD_KAFKA_RESP_ERR_NO_ERROR) {
         return doomed(self, err);
     }
+    rd_kafka_resp_err_t code = topic_ready(self);
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        return not_sent(self, code, err);
+    }
     struct task *task = task_new(TASK_FLUSH, self->rk, txn->generation);
     if (task == NULL) {
         err_set(err, ERR_MEMORY, "no memory to save the position");
         return SINK_FAIL;
     }
-    rd_kafka_resp_err_t code = send_position(self, position);
+    code = send_position(self, position);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR || !self->opts->transactional) {
         task->job.free(&task->job);
     } else {

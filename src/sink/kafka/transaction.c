@@ -148,7 +148,11 @@ bool transaction_claim(struct producer *self, const struct sink_identity *identi
         return false;
     }
     claim->generation = txn->generation;
-    claim->producer = self->opts->transactional ? self->rk : NULL;
+    if (self->opts->transactional) {
+        claim->producer = self->rk;
+        /* What the job asks for is kept with this. */
+        txn->topic = rd_kafka_topic_new(self->rk, self->opts->position_topic, NULL);
+    }
     snprintf(claim->id, sizeof(claim->id), "%s", txn->id);
     worker_add(txn->worker, &claim->job);
     txn->phase = TRANSACTION_CLAIMING;
@@ -167,6 +171,7 @@ static void claimed(struct producer *self, struct claim *claim)
         txn->position = claim->position;
         claim->position = BYTES_ABSENT;
         txn->phase = TRANSACTION_OPEN;
+        txn->topic_known = self->opts->transactional;
         producer_connected(self);
         if (claim->policy_unknown) {
             log_debug("the cleanup.policy of the topic of positions may not be read",
@@ -214,6 +219,7 @@ static void position_reported(struct producer *self, const struct sink_report *r
         verdict = (struct verdict){SINK_RETRY, ERR_KAFKA_DELIVERY, "failpoint", ""};
     }
     txn->saving = false;
+    txn->topic_known = verdict.outcome == SINK_DELIVERED;
     transaction_notice(self, REPORT_SAVED, &verdict);
 }
 

@@ -48,6 +48,9 @@ struct transaction {
     char hint[256];                  /* what mends the last failed claim or commit, "" */
     struct bytes position;           /* of the last claim; owned */
     rd_kafka_topic_t *topic;         /* of the positions */
+    bool topic_known;                /* by the producer */
+    uint64_t topic_refresh_ns;       /* when to ask a broker for it again */
+    uint64_t topic_missing_ns;       /* since when the producer knows that it is missing, 0 */
     uint64_t first;                  /* tags of the open transaction, consecutive */
     uint64_t count;
     uint64_t reported;       /* so many of them were handed out as delivered */

@@ -106,6 +106,19 @@ static const char *const fine[][2] = {
     {"statistics.interval.ms", "1000"},
 };
 
+START_TEST(a_linger_of_the_user_is_recognised)
+{
+    static const char *const names[] = {"linger.ms", "queue.buffering.max.ms"};
+    struct property property = {"acks", "all", false};
+    const struct sink_opts with = {.properties = &property, .property_count = 1};
+    ck_assert(!properties_linger(&with));
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        property.name = names[i];
+        ck_assert(properties_linger(&with));
+    }
+}
+END_TEST
+
 START_TEST(what_breaks_none_is_taken)
 {
     for (size_t i = 0; i < ARRAY_LEN(fine); i++) {
@@ -293,6 +306,7 @@ static Suite *suite_of_properties(void)
     tcase_add_test(tests, every_row_of_the_table_refuses_with_its_hint);
     tcase_add_test(tests, what_would_break_a_promise_is_refused);
     tcase_add_test(tests, what_breaks_none_is_taken);
+    tcase_add_test(tests, a_linger_of_the_user_is_recognised);
     tcase_add_test(tests, unknown_names_and_values_are_told);
     tcase_add_test(tests, servers_are_required);
     tcase_add_test(tests, secrets_are_never_shown);
