@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -135,6 +136,14 @@ static uint64_t time_left(uint64_t timeout_ns, uint64_t start_ns)
     return gone < timeout_ns ? timeout_ns - gone : 0;
 }
 
+/* epoll_wait() knows milliseconds only. Interrupted or failed, it ends early. */
+static void wait_briefly(const struct loop *loop, uint64_t timeout_ns)
+{
+    struct pollfd entry = {.fd = loop->epoll_fd, .events = POLLIN};
+    const struct timespec timeout = {.tv_nsec = (long)timeout_ns};
+    discard(ppoll(&entry, 1, &timeout, NULL) > 0);
+}
+
 bool loop_wait(struct loop *loop, uint64_t timeout_ns, struct err *err)
 {
     struct epoll_event events[LOOP_WATCH_MAX + 1];
@@ -142,6 +151,10 @@ bool loop_wait(struct loop *loop, uint64_t timeout_ns, struct err *err)
     uint64_t left_ns = timeout_ns;
     int count = 0;
     loop->ready = 0;
+    if (timeout_ns != 0 && timeout_ns < NS_PER_MS) {
+        wait_briefly(loop, timeout_ns);
+        timeout_ns = left_ns = 0;
+    }
     for (;;) {
         count = FAILPOINT(LOOP_WAIT) ? -1
                                      : epoll_wait(loop->epoll_fd, events, (int)ARRAY_LEN(events),

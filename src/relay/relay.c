@@ -10,6 +10,11 @@
 #define PULLS_A_TURN 2000
 #define TICK_BUSY_NS (100 * NS_PER_MS)
 #define TICK_IDLE_NS (1 * NS_PER_S)
+/* Rows in a span that make reading a matter of naps, and how long a nap is: less than it takes the
+ * server to fill the buffer of a Unix socket. */
+#define PACE_NS   (1 * NS_PER_MS)
+#define PACE_NAPS 10
+#define NAP_NS    (300 * NS_PER_MS / 1000)
 /* A sink without a descriptor is asked this often while records are in flight. */
 #define POLL_NS (2 * NS_PER_MS)
 
@@ -217,7 +222,26 @@ static void drain_turn(struct relay *relay)
 static bool may_turn_session(const struct relay *relay)
 {
     return source_state(relay->source) != SOURCE_STATE_STREAMING || relay->ending ||
-           pull_allowed(relay);
+           (relay->now_ns >= relay->pace.nap_until_ns && pull_allowed(relay));
+}
+
+static void keep_pace(struct relay *relay, unsigned rows)
+{
+    struct pace *pace = &relay->pace;
+    if (relay->now_ns >= pace->since_ns + PACE_NS) {
+        bool next = relay->now_ns < pace->since_ns + 2 * PACE_NS;
+        *pace = (struct pace){.since_ns = relay->now_ns, .before = next ? pace->rows : 0};
+    }
+    pace->rows += rows;
+}
+
+/* The stream is dry: more of it is looked for after a nap, or as soon as there is some. */
+static void take_nap(struct relay *relay, unsigned rows)
+{
+    struct pace *pace = &relay->pace;
+    keep_pace(relay, rows);
+    if (rows > 0 && (pace->rows >= PACE_NAPS || pace->before >= PACE_NAPS))
+        pace->nap_until_ns = clock_mono_ns() + NAP_NS;
 }
 
 static void pull(struct relay *relay)
@@ -229,9 +253,12 @@ static void pull(struct relay *relay)
         /* A session that broke while nothing was read is begun anew, room or not. */
         if (!source_broken(relay->source) && (!pull_offer(relay) || !may_turn_session(relay)))
             return;
-        if (!session_turn(relay))
+        if (!session_turn(relay)) {
+            take_nap(relay, i);
             return;
+        }
     }
+    keep_pace(relay, PULLS_A_TURN);
     relay->more = !relay->stop;
 }
 
@@ -271,6 +298,8 @@ static void turn(struct relay *relay)
     pull(relay);
     if (relay->stop)
         return;
+    if (!relay->more && relay->sink->ops->hurry != NULL)
+        relay->sink->ops->hurry(relay->sink, relay->now_ns);
     watchdog_pat("tick");
     tick(relay);
     drain_turn(relay);
@@ -305,6 +334,8 @@ static uint64_t deadline(const struct relay *relay)
         at = earlier(at, relay->drain_deadline_ns);
     if (relay->hold_until_ns > relay->now_ns)
         at = earlier(at, relay->hold_until_ns);
+    if (relay->pace.nap_until_ns > relay->now_ns)
+        at = earlier(at, relay->pace.nap_until_ns);
     at = earlier(at, confirm_deadline(relay));
     if (health_waiting(relay) && relay->sink->ops->fd(relay->sink) < 0)
         at = earlier(at, relay->now_ns + POLL_NS);

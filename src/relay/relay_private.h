@@ -90,6 +90,16 @@ struct keep {
     struct buf text;
 };
 
+/* How fast rows come. Where they come fast, the stream is not read whenever there is something, but
+ * now and then and then all of it: a reader that sleeps until each row wakes it costs the server,
+ * which sends every row by itself, about as much again as the sending. */
+struct pace {
+    uint64_t since_ns; /* of the span that is being counted */
+    unsigned rows;     /* in it */
+    unsigned before;   /* in the span before it */
+    uint64_t nap_until_ns;
+};
+
 /* What was said and need not be said again. */
 struct alarms {
     uint64_t looked_ns; /* the monitor's facts of that time were looked at */
@@ -163,6 +173,7 @@ struct relay {
     bool announced;
     uint64_t streams_since_ns; /* the newest session */
     bool more;                 /* the turn ended before the stream ran dry */
+    struct pace pace;
     bool sink_busy;
     uint64_t next_tick_ns;
     uint64_t next_watchdog_ns;
@@ -260,6 +271,8 @@ MUST_USE bool keep_init(struct relay *relay, struct err *err);
 MUST_USE bool keep_ready(struct relay *relay, const struct guard_input *input);
 /* Whether the ledger has to begin again at the checkpoint; true once. */
 bool keep_begin_anew(struct relay *relay);
+/* Asks the sink for the claim. */
+void keep_claim(struct relay *relay);
 /* The session was lost, or begins without a stream so far. */
 void keep_session_lost(struct relay *relay);
 /* The slot is ours. */

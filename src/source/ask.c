@@ -11,6 +11,10 @@
 #include "walferry/base/failpoint.h"
 #include "walferry/base/utf8.h"
 
+/* libpq reads as much at a time as its buffer has room, 16 KiB, unless a row ever needed more. One
+ * that does makes it read so much of the stream at a time too; nothing else depends on it. */
+#define READ_AHEAD "262144"
+
 /* What a step sends, and what becomes of the answer. */
 struct ask {
     bool (*write)(struct source *source, struct err *err);
@@ -35,7 +39,8 @@ static bool take_identify(struct source *source, struct err *err)
 {
     struct source_facts *facts = &source->facts;
     facts->system_id = value_u64(source->pg, 0);
-    facts->timeline = (uint32_t)value_u64(source->pg, 1);
+    uint64_t timeline = value_u64(source->pg, 1);
+    facts->timeline = timeline > UINT32_MAX ? 0 : (uint32_t)timeline;
     facts->wal_end = value_lsn(source->pg, 2);
     slot_text(source->pg, 3, facts->database, sizeof facts->database);
     facts->server_version = pg_server_version(source->pg);
@@ -53,7 +58,8 @@ static bool write_settings(struct source *source, struct err *err)
     buf_put_str(&source->sql,
                 "SELECT pg_catalog.current_setting('wal_level'), "
                 "(SELECT setting FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout'), "
-                "pg_catalog.pg_is_in_recovery()");
+                "pg_catalog.pg_is_in_recovery(), "
+                "pg_catalog.repeat(' ', " READ_AHEAD ")");
     return true;
 }
 

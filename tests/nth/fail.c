@@ -315,4 +315,7 @@ WRAP_MOVE(pwrite64, (int fd, const void *from, size_t size, off_t at), NTH_WRITE
 WRAP_WAIT(epoll_wait, (int epoll, struct epoll_event *events, int max, int timeout),
           (epoll, events, max, timeout))
 WRAP_WAIT(poll, (struct pollfd * fds, nfds_t count, int timeout), (fds, count, timeout))
+WRAP_WAIT(ppoll,
+          (struct pollfd * fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask),
+          (fds, count, timeout, mask))
 WRAP_WAIT(waitpid, (pid_t pid, int *status, int flags), (pid, status, flags))

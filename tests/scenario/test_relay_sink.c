@@ -28,6 +28,7 @@ struct script {
     atomic_bool reset_fails;
     atomic_uint refusals; /* how often a record was not taken */
     atomic_uint resets;
+    atomic_uint hurried; /* records that were in flight when they were */
     atomic_uint submitted[NUMBERS_MAX];
     atomic_uint delivered[NUMBERS_MAX];
 };
@@ -165,6 +166,14 @@ static void fake_state(const struct sink *sink, struct sink_state *ret_state)
     *ret_state = (struct sink_state){.connected = !script->busy, .library = "script"};
 }
 
+static void fake_hurry(struct sink *sink, uint64_t now_ns)
+{
+    (void)sink;
+    (void)now_ns;
+    if (fake.count > 0)
+        script->hurried = script->submitted[1] + script->submitted[2];
+}
+
 static size_t fake_value_max(const struct sink *sink)
 {
     (void)sink;
@@ -180,6 +189,7 @@ static struct sink_ops fake_ops = {
     .collect = fake_collect,
     .tick = fake_tick,
     .reset = fake_reset,
+    .hurry = fake_hurry,
     .topic_name = fake_topic_name,
     .state = fake_state,
     .value_max = fake_value_max,
@@ -250,6 +260,21 @@ static void expect_once(unsigned last)
         ck_assert_msg(script->delivered[i] == 1, "event %u was delivered %u times", i,
                       (unsigned)script->delivered[i]);
 }
+
+/* ---- a sink that would wait for more ---- */
+
+START_TEST(hurried_when_the_stream_is_dry)
+{
+    world_start("");
+    world_transaction("ee");
+    script->hold = true;
+    world_relay();
+    await(&script->hurried, 2);
+    script->hold = false;
+    await_delivered(2);
+    stop();
+}
+END_TEST
 
 /* ---- a sink that takes nothing ---- */
 
@@ -629,6 +654,7 @@ static Suite *suite(void)
     tcase_add_test(busy, server_away_while_busy);
     tcase_add_test(busy, statuses_while_busy);
     tcase_add_test(busy, server_away_while_full);
+    tcase_add_test(busy, hurried_when_the_stream_is_dry);
     suite_add_tcase(suite, busy);
     TCase *failing = tcase_create("failing");
     tcase_add_checked_fixture(failing, setup, teardown);

@@ -31,8 +31,8 @@ void loop_deinit(struct loop *loop);
 MUST_USE bool loop_watch(struct loop *loop, unsigned watch, int fd, unsigned wants,
                          struct err *err);
 
-/* Wait until a watch is ready, a signal came, or `timeout_ns` passed (0: only look; resolution is
- * a millisecond, rounded up, except that 0 stays 0). */
+/* Wait until a watch is ready, a signal came, or `timeout_ns` passed (0: only look). From one
+ * millisecond on it is rounded up to whole ones; a shorter wait may end early. */
 MUST_USE bool loop_wait(struct loop *loop, uint64_t timeout_ns, struct err *err);
 
 static inline bool loop_ready(const struct loop *loop, unsigned watch)
