@@ -79,12 +79,15 @@ static int64_t days_of_date(struct date date)
     return era * ERA_DAYS + day_of_era - DAYS_TO_EPOCH;
 }
 
-/* Two digits of a number below 100, which is divided by a product that is exact up to there. */
+/* Two digits of a number below 100. */
 static void put_pair(char *out, uint32_t value)
 {
-    uint32_t tens = value * 103 >> 10;
-    out[0] = (char)('0' + tens);
-    out[1] = (char)('0' + (value - tens * 10));
+    static const char pairs[] = "0001020304050607080910111213141516171819"
+                                "2021222324252627282930313233343536373839"
+                                "4041424344454647484950515253545556575859"
+                                "6061626364656667686970717273747576777879"
+                                "8081828384858687888990919293949596979899";
+    memcpy(out, pairs + (size_t)2 * value, 2);
 }
 
 /* By hand: this stands in every event, and snprintf() costs as much as all the rest of it. */

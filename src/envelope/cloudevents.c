@@ -6,7 +6,6 @@
 #include "walferry/base/assert.h"
 #include "walferry/base/clock.h"
 #include "walferry/base/json.h"
-#include "walferry/base/utf8.h"
 
 /* RFC 3339 has four digits for the year. */
 #define TIME_END_US INT64_C(253402300800000000)
@@ -35,45 +34,57 @@ enum attribute {
 
 struct attribute_row {
     const char *name; /* in the document */
+    /* What stands there between the value before it and its own. */
+    const char *opening;
+    size_t opening_len;
     const char *header;
     size_t header_len;
     const char *field; /* of the row that it is taken from; NULL: our own text */
-    bool required;
 };
 
-#define ROW(name, header, field, required)                                                         \
+#define OPENING(name) ",\"" name "\":\""
+#define ROW(name, header, field)                                                                   \
     {                                                                                              \
-        name, header, sizeof(header) - 1, field, required                                          \
+        name, OPENING(name), sizeof(OPENING(name)) - 1, header, sizeof(header) - 1, field          \
     }
-#define PREFIXED(name, field, required) ROW(name, "ce_" name, field, required)
+#define PREFIXED(name, field) ROW(name, "ce_" name, field)
 /* clang-format off */
 static const struct attribute_row attributes[ATTRIBUTE_COUNT] = {
-    [ATTRIBUTE_SPECVERSION]     = PREFIXED("specversion",     NULL,             false),
-    [ATTRIBUTE_ID]              = PREFIXED("id",              "id",             true),
-    [ATTRIBUTE_SOURCE]          = PREFIXED("source",          NULL,             false),
-    [ATTRIBUTE_TYPE]            = PREFIXED("type",            "event_type",     true),
-    [ATTRIBUTE_SUBJECT]         = PREFIXED("subject",         "aggregate_id",   false),
-    [ATTRIBUTE_TIME]            = PREFIXED("time",            NULL,             false),
+    [ATTRIBUTE_SPECVERSION]     = PREFIXED("specversion",     NULL),
+    [ATTRIBUTE_ID]              = PREFIXED("id",              "id"),
+    [ATTRIBUTE_SOURCE]          = PREFIXED("source",          NULL),
+    [ATTRIBUTE_TYPE]            = PREFIXED("type",            "event_type"),
+    [ATTRIBUTE_SUBJECT]         = PREFIXED("subject",         "aggregate_id"),
+    [ATTRIBUTE_TIME]            = PREFIXED("time",            NULL),
     /* Kafka protocol binding, section 3.2.1: this one has no prefix. */
-    [ATTRIBUTE_DATACONTENTTYPE] = ROW("datacontenttype", "content-type", NULL, false),
-    [ATTRIBUTE_SEQUENCE]        = PREFIXED("sequence",        NULL,             false),
-    [ATTRIBUTE_PARTITIONKEY]    = PREFIXED("partitionkey",    "key",            false),
-    [ATTRIBUTE_AGGREGATETYPE]   = PREFIXED("aggregatetype",   "aggregate_type", false),
-    [ATTRIBUTE_DATAVERSION]     = PREFIXED("dataversion",     "event_version",  false),
-    [ATTRIBUTE_ENVELOPEVERSION] = PREFIXED("envelopeversion", NULL,             false),
-    [ATTRIBUTE_CORRELATIONID]   = PREFIXED("correlationid",   "correlation_id", false),
-    [ATTRIBUTE_CAUSATIONID]     = PREFIXED("causationid",     "causation_id",   false),
-    [ATTRIBUTE_TRACEPARENT]     = PREFIXED("traceparent",     "traceparent",    false),
-    [ATTRIBUTE_TRACESTATE]      = PREFIXED("tracestate",      "tracestate",     false),
-    [ATTRIBUTE_REPLAY]          = PREFIXED("replay",          NULL,             false),
+    [ATTRIBUTE_DATACONTENTTYPE] = ROW("datacontenttype", "content-type", NULL),
+    [ATTRIBUTE_SEQUENCE]        = PREFIXED("sequence",        NULL),
+    [ATTRIBUTE_PARTITIONKEY]    = PREFIXED("partitionkey",    "key"),
+    [ATTRIBUTE_AGGREGATETYPE]   = PREFIXED("aggregatetype",   "aggregate_type"),
+    [ATTRIBUTE_DATAVERSION]     = PREFIXED("dataversion",     "event_version"),
+    [ATTRIBUTE_ENVELOPEVERSION] = PREFIXED("envelopeversion", NULL),
+    [ATTRIBUTE_CORRELATIONID]   = PREFIXED("correlationid",   "correlation_id"),
+    [ATTRIBUTE_CAUSATIONID]     = PREFIXED("causationid",     "causation_id"),
+    [ATTRIBUTE_TRACEPARENT]     = PREFIXED("traceparent",     "traceparent"),
+    [ATTRIBUTE_TRACESTATE]      = PREFIXED("tracestate",      "tracestate"),
+    [ATTRIBUTE_REPLAY]          = PREFIXED("replay",          NULL),
 };
 /* clang-format on */
 #undef PREFIXED
 #undef ROW
+#undef OPENING
 
-/* The attributes of one event, empty where there is none, and the text that was made for them. */
+struct attribute_value {
+    enum attribute attribute;
+    struct bytes text; /* not empty */
+};
+
+/* The attributes that an event has, in order, and the text that was made for them. */
 struct attribute_values {
-    struct bytes values[ATTRIBUTE_COUNT];
+    size_t count;
+    size_t len; /* of all in a document, when none needs an escape */
+    bool plain; /* none does */
+    struct attribute_value values[ATTRIBUTE_COUNT];
     struct position_text sequence;
     struct clock_text time;
 };
@@ -93,44 +104,49 @@ static struct bytes content_type(enum payload_kind kind)
     UNREACHABLE();
 }
 
-static void fill(struct attribute_values *attribute_values, const struct rendering *rendering)
+static inline void add(struct attribute_values *values, enum attribute attribute, struct bytes text)
+{
+    if (bytes_empty(text)) {
+        return;
+    }
+    values->values[values->count++] = (struct attribute_value){attribute, text};
+    values->len += attributes[attribute].opening_len + text.len + 1;
+}
+
+static void fill(struct attribute_values *values, const struct rendering *rendering)
 {
     const struct event *event = rendering->event;
-    struct bytes *values = attribute_values->values;
     bool known = !lsn_is_none(event->position.commit_lsn);
-    attribute_values->sequence = position_format(event->position);
-    attribute_values->time = clock_format(rendering->time_us);
-    values[ATTRIBUTE_SPECVERSION] = BYTES_LIT("1.0");
-    values[ATTRIBUTE_ID] = event->id;
-    values[ATTRIBUTE_SOURCE] = bytes_str(rendering->envelope->opts.source);
-    values[ATTRIBUTE_TYPE] = event->event_type;
-    values[ATTRIBUTE_SUBJECT] = event->aggregate_id;
+    values->count = 0;
+    values->len = 0;
+    add(values, ATTRIBUTE_SPECVERSION, BYTES_LIT("1.0"));
+    add(values, ATTRIBUTE_ID, event->id);
+    add(values, ATTRIBUTE_SOURCE, rendering->envelope->source);
+    add(values, ATTRIBUTE_TYPE, event->event_type);
+    add(values, ATTRIBUTE_SUBJECT, event->aggregate_id);
     /* Without a position the time of the commit is not known, and another would be false. */
-    values[ATTRIBUTE_TIME] =
-        known || event->has_occurred_at ? bytes_str(attribute_values->time.text) : BYTES_ABSENT;
-    values[ATTRIBUTE_DATACONTENTTYPE] = content_type(event->payload_kind);
-    values[ATTRIBUTE_SEQUENCE] =
-        known ? bytes_make(attribute_values->sequence.text, POSITION_TEXT_MAX - 1) : BYTES_ABSENT;
-    values[ATTRIBUTE_PARTITIONKEY] = rendering->placement->key;
-    values[ATTRIBUTE_AGGREGATETYPE] = event->aggregate_type;
-    values[ATTRIBUTE_DATAVERSION] = event->event_version;
-    values[ATTRIBUTE_ENVELOPEVERSION] = BYTES_LIT("1");
-    values[ATTRIBUTE_CORRELATIONID] = event->correlation_id;
-    values[ATTRIBUTE_CAUSATIONID] = event->causation_id;
-    values[ATTRIBUTE_TRACEPARENT] = event->traceparent;
-    values[ATTRIBUTE_TRACESTATE] = event->tracestate;
-    values[ATTRIBUTE_REPLAY] = event->replay ? BYTES_LIT("true") : BYTES_ABSENT;
+    if (known || event->has_occurred_at) {
+        values->time = clock_format(rendering->time_us);
+        add(values, ATTRIBUTE_TIME, bytes_str(values->time.text));
+    }
+    add(values, ATTRIBUTE_DATACONTENTTYPE, content_type(event->payload_kind));
+    if (known) {
+        values->sequence = position_format(event->position);
+        add(values, ATTRIBUTE_SEQUENCE, bytes_make(values->sequence.text, POSITION_TEXT_MAX - 1));
+    }
+    add(values, ATTRIBUTE_PARTITIONKEY, rendering->placement->key);
+    add(values, ATTRIBUTE_AGGREGATETYPE, event->aggregate_type);
+    add(values, ATTRIBUTE_DATAVERSION, event->event_version);
+    add(values, ATTRIBUTE_ENVELOPEVERSION, BYTES_LIT("1"));
+    add(values, ATTRIBUTE_CORRELATIONID, event->correlation_id);
+    add(values, ATTRIBUTE_CAUSATIONID, event->causation_id);
+    add(values, ATTRIBUTE_TRACEPARENT, event->traceparent);
+    add(values, ATTRIBUTE_TRACESTATE, event->tracestate);
+    add(values, ATTRIBUTE_REPLAY, event->replay ? BYTES_LIT("true") : BYTES_ABSENT);
 }
 
 static bool check_value(const struct attribute_row *row, struct bytes value, struct err *err)
 {
-    if (row->required && bytes_empty(value)) {
-        err_set(err, ERR_ROW_FIELD, "the row's %s is empty", row->field);
-        return err_hint(err,
-                        "CloudEvents requires it: make the column NOT NULL and "
-                        "CHECK (%s <> '')",
-                        row->field);
-    }
     uint32_t character = 0;
     switch (text_check(value, &character)) {
     case TEXT_GOOD:
@@ -148,11 +164,38 @@ static bool check_value(const struct attribute_row *row, struct bytes value, str
     UNREACHABLE();
 }
 
-static bool check_values(const struct attribute_values *attribute_values, struct err *err)
+static bool missing(enum attribute attribute, struct err *err)
 {
-    for (size_t i = 0; i < ATTRIBUTE_COUNT; i++) {
-        if (attributes[i].field != NULL &&
-            !check_value(&attributes[i], attribute_values->values[i], err)) {
+    const char *field = attributes[attribute].field;
+    err_set(err, ERR_ROW_FIELD, "the row's %s is empty", field);
+    return err_hint(err, "CloudEvents requires it: make the column NOT NULL and CHECK (%s <> '')",
+                    field);
+}
+
+/* In the order of the attributes: what is wrong with the id comes before a missing type. */
+static bool check_required(const struct event *event, struct err *err)
+{
+    if (bytes_empty(event->id)) {
+        return missing(ATTRIBUTE_ID, err);
+    }
+    if (!bytes_empty(event->event_type)) {
+        return true;
+    }
+    return check_value(&attributes[ATTRIBUTE_ID], event->id, err) && missing(ATTRIBUTE_TYPE, err);
+}
+
+/* Our own text is plain, and so is the source, an URI reference. */
+static bool check_values(struct attribute_values *values, struct err *err)
+{
+    values->plain = true;
+    for (size_t i = 0; i < values->count; i++) {
+        const struct attribute_row *row = &attributes[values->values[i].attribute];
+        struct bytes text = values->values[i].text;
+        if (row->field == NULL || text_is_plain(text)) {
+            continue;
+        }
+        values->plain = false;
+        if (!check_value(row, text, err)) {
             return false;
         }
     }
@@ -176,7 +219,8 @@ static const struct attribute_values *collect(const struct rendering *rendering,
         return NULL;
     }
     fill(attribute_values, rendering);
-    return check_values(attribute_values, err) ? attribute_values : NULL;
+    bool good = check_required(rendering->event, err) && check_values(attribute_values, err);
+    return good ? attribute_values : NULL;
 }
 
 static bool reserves_cloudevents(struct bytes header_name)
@@ -184,26 +228,69 @@ static bool reserves_cloudevents(struct bytes header_name)
     return text_begins(header_name, "ce_") || text_equals(header_name, "content-type");
 }
 
-/* JSON is only passed on; that it is JSON, capture knows. Bytes that are not UTF-8 (from a database
- * of encoding SQL_ASCII) would make the whole document unreadable. */
-static bool check_document_payload(const struct event *event, struct err *err)
+/* As memcpy(), without the call, for what is short: the ends of a copy may overlap. */
+static inline uint8_t *put_short(uint8_t *out, const void *from, size_t len)
 {
-    bool text = event->payload_kind == PAYLOAD_JSON || event->payload_kind == PAYLOAD_TEXT;
-    if (!text || utf8_valid(event->payload)) {
-        return true;
+    const uint8_t *in = from;
+    if (len >= 16) {
+        for (size_t i = 0; i < len - 16; i += 16) {
+            memcpy(out + i, in + i, 16);
+        }
+        memcpy(out + len - 16, in + len - 16, 16);
+    } else if (len >= 8) {
+        memcpy(out, in, 8);
+        memcpy(out + len - 8, in + len - 8, 8);
+    } else if (len >= 4) {
+        memcpy(out, in, 4);
+        memcpy(out + len - 4, in + len - 4, 4);
+    } else if (len > 0) {
+        out[0] = in[0];
+        out[len / 2] = in[len / 2];
+        out[len - 1] = in[len - 1];
     }
-    err_set(err, ERR_ROW_PAYLOAD, "the payload is not valid UTF-8");
-    return err_hint(err, "make the payload column bytea, or set envelope.mode: binary");
+    return out + len;
 }
 
+/* The attributes, when none needs an escape. */
+static void write_plain(struct buf *out, const struct attribute_values *values)
+{
+    uint8_t *start = buf_reserve(out, values->len);
+    if (start == NULL) {
+        return;
+    }
+    uint8_t *pos = start;
+    for (size_t i = 0; i < values->count; i++) {
+        const struct attribute_row *row = &attributes[values->values[i].attribute];
+        struct bytes text = values->values[i].text;
+        pos = put_short(pos, row->opening, row->opening_len);
+        pos = put_short(pos, text.ptr, text.len);
+        *pos++ = '"';
+    }
+    /* Nothing stands before the first one. */
+    *start = '{';
+    ASSERT(pos == start + values->len);
+    out->len += values->len;
+}
+
+static void write_escaped(struct json_writer *json, const struct attribute_values *values)
+{
+    json_object_begin(json);
+    for (size_t i = 0; i < values->count; i++) {
+        json_key(json, attributes[values->values[i].attribute].name);
+        json_string(json, values->values[i].text);
+    }
+}
+
+/* JSON is only passed on; that it is JSON and its text UTF-8, capture knows. */
 static void write_payload(struct json_writer *json, const struct event *event)
 {
+    static const char opening[] = ",\"data\":";
     switch (event->payload_kind) {
     case PAYLOAD_NONE:
         return;
     case PAYLOAD_JSON:
-        json_key(json, "data");
-        json_raw(json, event->payload);
+        buf_put(json->out, opening, sizeof(opening) - 1);
+        buf_put(json->out, event->payload.ptr, event->payload.len);
         return;
     case PAYLOAD_TEXT:
         json_key(json, "data");
@@ -220,24 +307,22 @@ static void write_payload(struct json_writer *json, const struct event *event)
 static void write_document(struct buf *out, const struct attribute_values *attribute_values,
                            const struct event *event)
 {
-    struct json_writer json;
-    json_writer_init(&json, out);
-    json_object_begin(&json);
-    for (size_t i = 0; i < ATTRIBUTE_COUNT; i++) {
-        if (!bytes_empty(attribute_values->values[i])) {
-            json_key(&json, attributes[i].name);
-            json_string(&json, attribute_values->values[i]);
-        }
+    struct json_writer json = {.out = out, .comma = true};
+    if (attribute_values->plain) {
+        write_plain(out, attribute_values);
+    } else {
+        json_writer_init(&json, out);
+        write_escaped(&json, attribute_values);
     }
     write_payload(&json, event);
-    json_object_end(&json);
+    buf_put_u8(out, '}');
 }
 
 static bool render_structured(const struct rendering *rendering, struct record *ret_record,
                               struct err *err)
 {
     const struct attribute_values *attribute_values = collect(rendering, err);
-    if (attribute_values == NULL || !check_document_payload(rendering->event, err)) {
+    if (attribute_values == NULL) {
         return false;
     }
     write_document(rendering->value, attribute_values, rendering->event);
@@ -261,11 +346,10 @@ static bool render_binary(const struct rendering *rendering, struct record *ret_
         return false;
     }
     record_begin(ret_record, rendering, value);
-    for (size_t i = 0; i < ATTRIBUTE_COUNT; i++) {
-        if (!bytes_empty(attribute_values->values[i])) {
-            record_add(ret_record, bytes_make(attributes[i].header, attributes[i].header_len),
-                       attribute_values->values[i]);
-        }
+    for (size_t i = 0; i < attribute_values->count; i++) {
+        const struct attribute_value *held = &attribute_values->values[i];
+        const struct attribute_row *row = &attributes[held->attribute];
+        record_add(ret_record, bytes_make(row->header, row->header_len), held->text);
     }
     record_add_event_headers(ret_record, rendering->event);
     return true;

@@ -41,7 +41,7 @@ bool envelope_init(struct envelope *envelope, const struct envelope_opts *opts, 
         return err_hint(err, "write a path such as /orders or a URI; white space and letters "
                              "beyond ASCII are percent-encoded (RFC 3986)");
     }
-    *envelope = (struct envelope){.opts = *opts, .ops = ops};
+    *envelope = (struct envelope){.opts = *opts, .source = source, .ops = ops};
     return true;
 }
 

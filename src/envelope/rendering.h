@@ -53,6 +53,9 @@ enum text_fault {
     TEXT_FORBIDDEN, /* a character that CloudEvents keeps out of attributes */
 };
 
+/* Nothing but printable ASCII without quotes and backslashes, as nearly all text is: good for an
+ * attribute, and for JSON without an escape. */
+bool text_is_plain(struct bytes text);
 /* CloudEvents 1.0.2, section "Type System", String: no control characters (U+0000 to U+001F, U+007F
  * to U+009F) and no noncharacters. *ret_character is set for TEXT_FORBIDDEN. */
 enum text_fault text_check(struct bytes text, uint32_t *ret_character);

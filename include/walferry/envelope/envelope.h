@@ -43,6 +43,7 @@ struct envelope_ops;
 
 struct envelope {
     struct envelope_opts opts;
+    struct bytes source;            /* of opts */
     const struct envelope_ops *ops; /* the format's row in the table */
 };
 
@@ -50,8 +51,9 @@ struct envelope {
  * left to the caller. */
 MUST_USE bool envelope_init(struct envelope *envelope, const struct envelope_opts *opts,
                             struct err *err);
-/* False: err is of class POISON (a reserved header name, text that is not UTF-8, a CloudEvents
- * attribute with control characters or noncharacters, an empty id or event type, a time before 1970
+/* The payload is as its kind says (event.h): capture looked at it, and it is not looked at again.
+ * False: err is of class POISON (a reserved header name, a header or attribute that is not UTF-8,
+ * one with control characters or noncharacters, an empty id or event type, a time before 1970
  * or for CloudEvents after 9999, a value past the buffer's ceiling, a full arena), its `where` is
  * the event's place, and *ret_record is untouched. `value` is reset first; its ceiling holds for
  * payloads that do not pass through it too. */

@@ -148,6 +148,8 @@ static Suite *suite_of_order(void)
 {
     Suite *suite = suite_create("order");
     TCase *tcase = tcase_create("order");
+    /* Many rounds, on a machine that does other things too. */
+    tcase_set_timeout(tcase, 60);
     tcase_add_checked_fixture(tcase, fixture_setup, fixture_teardown);
     tcase_add_test(tcase, text_order_of_sequence_is_commit_order);
     tcase_add_test(tcase, every_document_parses_and_gives_the_fields_back);

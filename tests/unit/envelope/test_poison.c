@@ -186,18 +186,6 @@ START_TEST(attributes_that_are_not_utf8)
 }
 END_TEST
 
-START_TEST(a_payload_that_would_spoil_the_document)
-{
-    fixture_format(ENVELOPE_CLOUDEVENTS, ENVELOPE_STRUCTURED);
-    fixture_payload(PAYLOAD_TEXT, BYTES_LIT("\xFF"));
-    fixture_refuse(ERR_ROW_PAYLOAD, "UTF-8");
-    fixture_payload(PAYLOAD_JSON, BYTES_LIT("\"\xFF\""));
-    fixture_refuse(ERR_ROW_PAYLOAD, "UTF-8");
-    fixture_format(ENVELOPE_CLOUDEVENTS, ENVELOPE_BINARY);
-    fixture_render();
-}
-END_TEST
-
 START_TEST(a_value_past_the_ceiling)
 {
     static uint8_t text[FIXTURE_VALUE_MAX + 1];
@@ -267,7 +255,6 @@ static Suite *suite_of_poison(void)
     tcase_add_test(tcase, an_event_without_id_or_type);
     tcase_add_test(tcase, attributes_with_characters_that_cloudevents_forbids);
     tcase_add_test(tcase, attributes_that_are_not_utf8);
-    tcase_add_test(tcase, a_payload_that_would_spoil_the_document);
     tcase_add_test(tcase, a_value_past_the_ceiling);
     tcase_add_test(tcase, a_full_arena);
     tcase_add_test(tcase, a_source_that_is_no_uri_reference);

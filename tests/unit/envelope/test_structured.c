@@ -192,6 +192,47 @@ START_TEST(attributes_are_escaped)
 }
 END_TEST
 
+/* The document of an event whose id has that text, as a JSON writer makes it. */
+static void expect_document(struct buf *out, struct bytes id)
+{
+    struct json_writer json;
+    json_writer_init(&json, out);
+    buf_put_str(out, "{\"specversion\":\"1.0\",\"id\":");
+    json_string(&json, id);
+    buf_put_str(
+        out, ",\"source\":\"/orders\",\"type\":\"order.placed\",\"time\":"
+             "\"2026-01-01T00:00:00Z\",\"datacontenttype\":\"application/json\"" SMALLEST_EXTENSIONS
+             ",\"data\":{\"a\": 1}}");
+}
+
+/* Text of every length, with a byte that needs an escape and without, and a value that may be as
+ * large as the document is and not a byte less. */
+START_TEST(attributes_of_every_length_and_the_exact_ceiling)
+{
+    struct buf expected;
+    buf_init(&expected, FIXTURE_VALUE_MAX);
+    for (size_t length = 1; length <= 140; length++) {
+        char id[71];
+        memset(id, 'i', sizeof(id));
+        if (length > 70)
+            id[(length - 71) / 2] = '"';
+        fixture.event.id = bytes_make(id, length > 70 ? length - 70 : length);
+        arena_reset(&fixture.arena);
+        buf_reset(&expected);
+        expect_document(&expected, fixture.event.id);
+        buf_deinit(&fixture.value);
+        buf_init(&fixture.value, expected.len);
+        fixture_render();
+        ck_assert_msg(bytes_equal(fixture.record.value, buf_bytes(&expected)), "%s is not %s",
+                      buf_cstr(&fixture.value), buf_cstr(&expected));
+        buf_deinit(&fixture.value);
+        buf_init(&fixture.value, expected.len - 1);
+        fixture_refuse(ERR_ROW_TOO_LARGE, "larger");
+    }
+    buf_deinit(&expected);
+}
+END_TEST
+
 /* The data of the document, unescaped. */
 static struct bytes data_text(void)
 {
@@ -288,6 +329,7 @@ static Suite *suite_of_structured(void)
     tcase_add_test(tcase, empty_attributes_are_left_out);
     tcase_add_test(tcase, the_partitionkey_is_the_records_key);
     tcase_add_test(tcase, attributes_are_escaped);
+    tcase_add_test(tcase, attributes_of_every_length_and_the_exact_ceiling);
     tcase_add_test(tcase, every_control_character_of_a_text_comes_back);
     tcase_add_test(tcase, a_long_payload);
     tcase_add_test(tcase, as_many_headers_as_an_event_may_have);

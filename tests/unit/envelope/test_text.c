@@ -74,6 +74,25 @@ START_TEST(every_byte_is_seen_at_every_place)
 }
 END_TEST
 
+START_TEST(plain_is_judged_byte_by_byte_at_every_length)
+{
+    ck_assert(text_is_plain(BYTES_ABSENT));
+    ck_assert(text_is_plain(BYTES_LIT("")));
+    for (size_t length = 1; length <= 41; length++) {
+        for (size_t at = 0; at < length; at++) {
+            for (unsigned byte = 0; byte <= 0xFF; byte++) {
+                uint8_t text[41];
+                memset(text, 'x', sizeof(text));
+                text[at] = (uint8_t)byte;
+                bool expected = byte >= 0x20 && byte < 0x7F && byte != '"' && byte != '\\';
+                if (text_is_plain(bytes_make(text, length)) != expected)
+                    ck_abort_msg("0x%02X at %zu of %zu", byte, at, length);
+            }
+        }
+    }
+}
+END_TEST
+
 START_TEST(names_compare_in_any_case)
 {
     ck_assert(text_begins(BYTES_LIT("CE_id"), "ce_"));
@@ -109,6 +128,7 @@ static Suite *suite_of_text(void)
     tcase_add_test(tcase, every_character_is_judged_as_cloudevents_says);
     tcase_add_test(tcase, the_first_fault_counts_wherever_it_stands);
     tcase_add_test(tcase, every_byte_is_seen_at_every_place);
+    tcase_add_test(tcase, plain_is_judged_byte_by_byte_at_every_length);
     tcase_add_test(tcase, names_compare_in_any_case);
     tcase_add_test(tcase, printable_text_escapes_and_ends);
     suite_add_tcase(suite, tcase);
