@@ -14,12 +14,15 @@ import time
 import contenders
 import measure
 import report
+import roster
+from kafka_wire import WireError
 from servers import Failure, Kafka, PostgreSQL, spawn, tail
 from workload import Backlog, Workload
 
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), '..', '..'))
 PARTS = ['drain', 'latency', 'transaction', 'large', 'keys', 'idle']
-CONTENDERS = ['walferry-alo', 'walferry-eos', 'bare', 'recvlogical', 'producer']
+CONTENDERS = ['walferry-alo', 'walferry-eos', 'bare', 'recvlogical', 'producer',
+              'debezium-default', 'debezium-tuned', 'debezium-eos']
 PROBE = ("INSERT INTO outbox.event (aggregate_type, aggregate_id, event_type, payload) "
          "VALUES ('order0', 'probe', 'probe', '{}')")
 READY_SECONDS = 120
@@ -83,8 +86,7 @@ class Bench:
     def drain(self, contender, workload, dump=None):
         """One contender over the backlog; fails when the topic holds anything but the backlog."""
         self.backlog.load(workload)
-        run = contenders.Run(self, contender, self.backlog.slot(), workload)
-        try:
+        with contenders.Run(self, contender, self.backlog.slot(), workload) as run:
             if not contender.writes:
                 return contender.drain(run, workload.rows)
             result = measure.Drain(self, run, contender).measure(workload.rows)
@@ -94,15 +96,13 @@ class Bench:
                               f'{workload.rows} rows in the backlog')
             result['value_bytes'] = counts['value_bytes'] / counts['records']
             return result
-        finally:
-            run.finish()
 
     def try_run(self, what, function, *arguments):
         """A contender that fails leaves the others alone, and the status of the bench is not 0."""
         began = time.monotonic()
         try:
             result = function(*arguments)
-        except Failure as failure:
+        except (Failure, WireError) as failure:
             self.failed += 1
             say(f'  {what}: FAILED: {failure}')
             return None
@@ -110,13 +110,13 @@ class Bench:
         return result
 
     def warm_up(self):
-        """The broker's code is compiled, the first topics are made, and the bounds learn what a record
-        of walferry is like."""
+        """The broker's code is compiled, the first topics are made, and the bounds learn what a
+        record of walferry is like."""
         workload = Workload('warm-up', rows=min(self.options.rows, 200_000))
         say(f'warm-up: {workload.describe()}')
         names = ['walferry-alo', 'walferry-eos']
         for name in names:
-            result = self.drain(contenders.make(name, self), workload,
+            result = self.drain(roster.make(name, self), workload,
                                 self.records if name == names[0] else None)
             if name == names[0]:
                 self.frame = max(0, round(result['value_bytes']) - workload.payload)
@@ -125,7 +125,7 @@ class Bench:
 
     def drain_all(self, workload, names=None):
         say(f'{workload.name}: {workload.describe()}')
-        chosen = [each for each in contenders.make_all(names or self.options.contenders, self)
+        chosen = [each for each in roster.make_all(names or self.options.contenders, self)
                   if workload.topics == 1 or not each.one_topic]
         results = {each.name: [] for each in chosen}
         for turn in range(self.options.runs):
@@ -141,7 +141,7 @@ class Bench:
 
     def followers(self):
         """Contenders that follow the slot until they are ended."""
-        return [each for each in contenders.make_all(self.options.contenders, self) if each.relay]
+        return [each for each in roster.make_all(self.options.contenders, self) if each.relay]
 
     def ready(self, run):
         """A row that was committed after the start has arrived."""
@@ -153,15 +153,15 @@ class Bench:
             time.sleep(0.05)
 
     def latency(self, contender, rate):
-        run = contenders.Run(self, contender, self.backlog.empty_slot())
-        output = os.path.join(run.dir, 'latency.json')
-        words = {'conninfo': self.postgresql.conninfo('unix'), 'topic': run.topic,
-                 'partitions': contenders.PARTITIONS, 'rate': rate,
-                 'seconds': self.options.latency_seconds, 'payload': 400,
+        words = {'conninfo': self.postgresql.conninfo('unix'), 'rate': rate,
+                 'partitions': contenders.PARTITIONS, 'payload': 400,
+                 'seconds': self.options.latency_seconds,
                  'bootstrap.servers': self.kafka.address, 'fetch.wait.max.ms': 20}
-        try:
+        with contenders.Run(self, contender, self.backlog.empty_slot()) as run:
+            output = os.path.join(run.dir, 'latency.json')
             run.start()
             self.ready(run)
+            words['topic'] = run.topic
             process = spawn([self.program('latency'), *(f'{k}={v}' for k, v in words.items())],
                             output)
             if process.wait() != 0:
@@ -170,8 +170,6 @@ class Bench:
                 result = json.load(file)
             result['peak_kib'] = measure.peak_kib(run.pid)
             return result
-        finally:
-            run.finish()
 
     def latency_all(self):
         say('latency')
@@ -192,14 +190,11 @@ class Bench:
         print(report.latency_table(medians), flush=True)
 
     def idle(self, contender):
-        run = contenders.Run(self, contender, self.backlog.empty_slot())
-        try:
+        with contenders.Run(self, contender, self.backlog.empty_slot()) as run:
             run.start()
             self.ready(run)
             time.sleep(min(10, self.options.idle_seconds))  # what the start left to do
             return measure.idle(run, self.options.idle_seconds)
-        finally:
-            run.finish()
 
     def idle_all(self):
         say('idle')
@@ -222,8 +217,10 @@ class Bench:
         workloads += [Workload(f'transaction {n}', rows=max(n, rows), per_transaction=n)
                       for n in (1, 10, 1000, 10**4, 10**5, 10**6)]
         workloads += [Workload(f'topics {n}', rows=rows, topics=n) for n in (1, 10, 100, 1000)]
+        names = [name for name in self.options.contenders
+                 if name.startswith('walferry-') or name.startswith('bare')]
         for workload in workloads:
-            self.drain_all(workload)
+            self.drain_all(workload, names)
 
     def part(self, name):
         rows = self.options.rows
@@ -284,17 +281,21 @@ def program(text):
 def parse(arguments):
     parser = argparse.ArgumentParser(
         prog='tests/bench/run', formatter_class=argparse.RawDescriptionHelpFormatter,
-        description='Measures walferry beside the bounds of what can be had, on servers of its own.',
+        description='Measures walferry beside the bounds of what can be had and beside Debezium, on '
+                    'servers of its own.',
         epilog='contenders: walferry-alo, walferry-eos, bare, recvlogical; each also with -tcp or '
-               '-unix at its end\n(default: Unix socket); producer. With several --walferry, '
-               'walferry-alo@LABEL is one of them.')
+               '-unix at its end\n(default: Unix socket); producer, debezium-default, '
+               'debezium-tuned, debezium-eos. With several\n--walferry, walferry-alo@LABEL is one '
+               'of them.')
     add = parser.add_argument
     add('--rows', type=int, default=1_000_000, help='events of the backlog (default 1000000)')
     add('--runs', type=int, default=5, help='runs of each contender (default 5)')
-    add('--contenders', type=words, default=CONTENDERS, metavar='LIST')
+    add('--contenders', type=words, default=CONTENDERS, metavar='LIST',
+        help='see below (default: all, by the Unix socket)')
     add('--parts', type=words, default=PARTS, metavar='LIST',
         help=f'of {",".join(PARTS)},sweep (default: all but sweep)')
-    add('--sweep', action='store_true', help='also vary events, payload, transaction and topics')
+    add('--sweep', action='store_true',
+        help='also vary events, payload, transaction and topics, for walferry and bare')
     add('--latency', type=lambda text: [int(word) for word in words(text)], default=[1000, 3000],
         metavar='RATE,...', help='events a second (default 1000,3000)')
     add('--latency-seconds', type=int, default=30, metavar='N')
@@ -333,12 +334,13 @@ def shown(arguments):
 
 def main(arguments):
     options = parse(arguments)
+    signal.signal(signal.SIGHUP, lambda *_: sys.exit(129))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         with Bench(options, shown(arguments)) as bench:
-            contenders.make_all(options.contenders, bench)
+            roster.make_all(options.contenders, bench)
             return bench.measure()
-    except Failure as failure:
+    except (Failure, WireError, OSError) as failure:
         say(f'bench: {failure}')
         return 1
     except KeyboardInterrupt:

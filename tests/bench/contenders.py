@@ -5,13 +5,12 @@ import os
 import shutil
 import time
 
+from kafka_wire import WireError
 from measure import cpu, peak_kib
 from servers import Failure, end, free_port, spawn, tail
 from workload import PUBLICATION
 
 PARTITIONS = 6
-# What is read in a run of a relay: one guarantee, one way to the server.
-TRANSPORTS = ('unix', 'tcp')
 LARGE = 900_000
 LARGE_BYTES = 8_000_000
 
@@ -55,10 +54,16 @@ class Run:
         status = self.process.poll()
         return status is not None and status != 0
 
-    def finish(self):
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
         end(self.process, 'kill')
+        # An interrupted bench ends its servers; nothing more is asked of them.
+        if kind is not None and not issubclass(kind, (Failure, WireError)):
+            return
         if self.contender.writes:
-            self.bench.kafka.broker.delete(list(self.topics))
+            self.bench.kafka.broker.delete([*self.topics, *self.contender.own_topics(self)])
         if self.slot is not None:
             self.bench.backlog.drop_slot(self.slot)
         shutil.rmtree(self.dir)
@@ -82,6 +87,10 @@ class Contender:
             result['message.max.bytes'] = LARGE_BYTES
         result.update(self.bench.options.properties)
         return result
+
+    def own_topics(self, run):
+        """What it makes beside the topics of the events."""
+        return []
 
     def environment(self):
         path = self.bench.options.librdkafka
@@ -190,43 +199,3 @@ class RecvLogical(Contender):
         if walsender is not None:
             result['walsender_cpu_per_million'] = walsender / expected * 1e6
         return result
-
-
-def split(name):
-    """walferry-eos-tcp@LABEL: its kind, transport and label."""
-    name, _, label = name.partition('@')
-    kind, _, last = name.rpartition('-')
-    if last in TRANSPORTS:
-        return kind, last, label
-    return name, 'unix', label
-
-
-def make(name, bench):
-    kind, transport, label = split(name)
-    programs = bench.options.walferry
-    if kind in ('walferry-alo', 'walferry-eos'):
-        if label and label not in programs:
-            raise Failure(f'{name}: there is no --walferry {label}=PATH')
-        guarantee = 'at_least_once' if kind.endswith('alo') else 'exactly_once'
-        program = programs[label] if label else next(iter(programs.values()))
-        return Walferry(name, bench, program, guarantee, transport)
-    if kind == 'bare':
-        return BareLoop(name, bench, transport)
-    if kind == 'recvlogical':
-        return RecvLogical(name, bench, transport)
-    if kind == 'producer':
-        return BareProducer(name, bench)
-    raise Failure(f'{name}: no such contender')
-
-
-def make_all(names, bench):
-    """With several builds of walferry each of its contenders stands once for every build."""
-    result = []
-    labels = list(bench.options.walferry)
-    for name in names:
-        kind, _, label = split(name)
-        if kind.startswith('walferry-') and not label and len(labels) > 1:
-            result += [make(f'{name}@{each}', bench) for each in labels]
-        else:
-            result.append(make(name, bench))
-    return result

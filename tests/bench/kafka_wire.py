@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The few requests of the Kafka protocol that the bench needs (https://kafka.apache.org/protocol), so
+"""The few requests of the Kafka protocol (https://kafka.apache.org/protocol) that the bench needs, so
 that what watches a topic costs the broker next to nothing and no client library is in the way."""
 
 import socket
@@ -85,8 +85,8 @@ class Broker:
             return False
 
     def offsets(self, topics, committed=False):
-        """Next offset of each partition: {(topic, partition): offset}. `topics` maps names to counts
-        of partitions. With `committed` only what a read_committed consumer may read."""
+        """Next offset of each partition: {(topic, partition): offset}. `topics` maps names to
+        counts of partitions. With `committed` only what a read_committed consumer may read."""
         body = struct.pack('>ibi', -1, int(committed), len(topics))
         for name, partitions in topics.items():
             body += text(name) + struct.pack('>i', partitions)

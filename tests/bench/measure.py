@@ -12,11 +12,12 @@ FIRST_POLL, POLL = 0.002, 0.025
 # So long without a new record after the last that was expected, and the run is over. Markers of
 # transactions take offsets too, so the count alone does not tell.
 QUIET = 1.5
-STALL = 180
+STALL = 300
+LEAST_PART = 0.2
 
 
 def cpu(pid):
-    """CPU seconds so far, of all threads, those that ended too; None when there is no such process."""
+    """CPU seconds so far, of all threads, those that ended too; None: there is no such process."""
     try:
         with open(f'/proc/{pid}/stat', encoding='ascii', errors='replace') as file:
             fields = file.read().rpartition(')')[2].split()
@@ -126,23 +127,25 @@ class Drain:
 
     def result(self, expected, broker):
         first, last = self.first, self.last
-        # From the first look to the last; what was there at the first does not count.
+        # From the first look to the last; what was there at the first does not count. A transaction
+        # that appears as a whole has no such span: then all counts, from the start.
         part = (last['total'] - first['total']) / last['total']
-        events = expected * part
         whole = last['time'] - self.run.began
-        span = last['time'] - first['time']
+        span, used = last['time'] - first['time'], last['relay'] - first['relay']
+        if part < LEAST_PART:
+            part, span, used = 1, whole, last['relay']
+        events = expected * part
         result = {
             'events': expected,
             'seconds': whole,
             'first_event_ms': (first['time'] - self.run.began) * 1000,
             'rate_from_exec': expected / whole,
-            'rate': events / span if span > 0 else expected / whole,
+            'rate': events / span,
+            'cpu_per_million': used / events * 1e6,
             'peak_kib': self.peak,
             'start_cpu': first['relay'],
             'broker_cpu_per_million': (last['broker'] - broker) / expected * 1e6,
         }
-        if events > 0:
-            result['cpu_per_million'] = (last['relay'] - first['relay']) / events * 1e6
         if last.get('walsender') is not None:
             result['walsender_cpu_per_million'] = last['walsender'] / expected * 1e6
         return result

@@ -7,7 +7,7 @@ import re
 import statistics
 import subprocess
 
-from contenders import split
+from roster import split
 
 
 def first_line(*arguments, environment=None):
@@ -131,7 +131,3 @@ def describe(bench):
              f'codec {bench.options.codec}, medians of {bench.options.runs} runs taken in turn',
              f'command: tests/bench/run {" ".join(bench.arguments)}'.rstrip()]
     return '\n'.join(lines)
-
-
-def is_walferry(name):
-    return split(name)[0].startswith('walferry-')

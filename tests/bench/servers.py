@@ -28,8 +28,8 @@ autovacuum = off
 log_timezone = 'UTC'
 """
 
-# As config/server.properties of the distribution has it where it matters; room for large records, and
-# what is deleted makes room soon.
+# As config/server.properties of the distribution has it where it matters; room for large records,
+# and what is deleted makes room soon.
 KAFKA_SETTINGS = """
 process.roles=broker,controller
 node.id=1
