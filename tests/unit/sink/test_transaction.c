@@ -164,9 +164,15 @@ static uint64_t pending(void)
     return state.pending;
 }
 
+/* A transactional sink takes it at once, another may have to ask for the topic first. */
 static void save(void)
 {
-    ck_assert_int_eq(ops->save(sink, BYTES_LIT("position"), &err), SINK_TAKEN);
+    enum sink_result result = ops->save(sink, BYTES_LIT("position"), &err);
+    for (int i = 0; i < TURNS && !opts.transactional && result == SINK_BUSY; i++) {
+        turn();
+        result = ops->save(sink, BYTES_LIT("position"), &err);
+    }
+    ck_assert_msg(result == SINK_TAKEN, "%d: %s", (int)result, err.message);
 }
 
 static void saved(void)
@@ -559,6 +565,83 @@ START_TEST(without_transactions_records_need_no_claim_and_saves_do)
 }
 END_TEST
 
+START_TEST(a_position_waits_until_the_producer_knows_the_topic)
+{
+    opts.transactional = false;
+    opts.property_count = 3;
+    open_claimed();
+    rd_kafka_mock_topic_set_error(cluster, "positions", RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(ops->save(sink, BYTES_LIT("p"), &err), SINK_BUSY);
+        turn();
+    }
+    ck_assert_uint_eq(pending(), 0);
+    rd_kafka_mock_topic_set_error(cluster, "positions", RD_KAFKA_RESP_ERR_NO_ERROR);
+    saved();
+}
+END_TEST
+
+START_TEST(a_position_for_a_topic_that_stays_away_is_refused_until_it_is_there)
+{
+    opts.transactional = false;
+    opts.property_count = 3;
+    open_claimed();
+    saved();
+    ck_assert(ops->reset(sink, &err));
+    rd_kafka_mock_topic_set_error(cluster, "positions", RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
+    enum sink_result result = SINK_BUSY;
+    for (int i = 0; i < TURNS && result == SINK_BUSY; i++) {
+        turn();
+        result = ops->save(sink, BYTES_LIT("p"), &err);
+    }
+    ck_assert_int_eq(result, SINK_FAIL);
+    ck_assert_int_eq(err.code, ERR_KAFKA_TOPIC);
+    rd_kafka_mock_topic_set_error(cluster, "positions", RD_KAFKA_RESP_ERR_NO_ERROR);
+    report_count = 0;
+    saved();
+}
+END_TEST
+
+START_TEST(a_position_whose_topic_went_away_is_told_as_the_save)
+{
+    opts.transactional = false;
+    opts.property_count = 3;
+    open_claimed();
+    saved();
+    report_count = 0;
+    rd_kafka_mock_topic_set_error(cluster, "positions", RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
+    /* Enough to outlast librdkafka's attempts until it knows that the topic is gone. */
+    rd_kafka_resp_err_t errors[1000];
+    for (size_t i = 0; i < ARRAY_LEN(errors); i++) {
+        errors[i] = RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
+    }
+    rd_kafka_mock_push_request_errors_array(cluster, PRODUCE, ARRAY_LEN(errors), errors);
+    save();
+    expect(await(REPORT_SAVED, false), SINK_RETRY, ERR_KAFKA_TOPIC);
+    rd_kafka_mock_clear_request_errors(cluster, PRODUCE);
+    rd_kafka_mock_topic_set_error(cluster, "positions", RD_KAFKA_RESP_ERR_NO_ERROR);
+    report_count = 0;
+    saved();
+}
+END_TEST
+
+/* Else the first position of all would be refused. */
+START_TEST(a_claim_waits_until_the_topic_is_known)
+{
+    open_sink();
+    rd_kafka_mock_topic_set_error(cluster, "positions", RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
+    begin_claim();
+    for (int i = 0; i < 5; i++) {
+        turn();
+    }
+    ck_assert_ptr_null(find(REPORT_CLAIMED, false));
+    rd_kafka_mock_topic_set_error(cluster, "positions", RD_KAFKA_RESP_ERR_NO_ERROR);
+    expect(await(REPORT_CLAIMED, false), SINK_DELIVERED, ERR_NONE);
+    report_count = 0;
+    saved();
+}
+END_TEST
+
 static TCase *add_case(Suite *suite, const char *name)
 {
     TCase *tests = tcase_create(name);
@@ -585,6 +668,10 @@ static Suite *suite_of_transaction(void)
     tcase_add_test(tests, a_call_that_does_not_return_stops_the_relay);
     tcase_add_test(tests, rows_may_not_write_positions);
     tcase_add_test(tests, without_transactions_records_need_no_claim_and_saves_do);
+    tcase_add_test(tests, a_position_waits_until_the_producer_knows_the_topic);
+    tcase_add_test(tests, a_position_for_a_topic_that_stays_away_is_refused_until_it_is_there);
+    tcase_add_test(tests, a_position_whose_topic_went_away_is_told_as_the_save);
+    tcase_add_test(tests, a_claim_waits_until_the_topic_is_known);
     tests = add_case(suite, "refused");
     tcase_add_loop_test(tests, an_error_of_a_commit_becomes_its_outcome, 0,
                         (int)ARRAY_LEN(commits));
