@@ -127,6 +127,7 @@ static bool start(struct producer *self, struct err *err)
                                    sizeof(uint64_t));
     rd_kafka_resp_err_t code = rd_kafka_set_log_queue(self->rk, self->queue);
     ASSERT(code == RD_KAFKA_RESP_ERR_NO_ERROR);
+    hurry_for(self->hurry, self->rk);
     return true;
 }
 
@@ -136,6 +137,7 @@ rd_kafka_t *producer_release(struct producer *self)
     if (producer == NULL) {
         return NULL;
     }
+    hurry_for(self->hurry, NULL);
     if (self->event != NULL) {
         rd_kafka_event_destroy(self->event);
         self->event = NULL;
@@ -197,6 +199,7 @@ static void kafka_close(struct sink *sink)
     struct producer *self = of(sink);
     transaction_close(self);
     stop(self);
+    hurry_free(self->hurry);
     topics_deinit(&self->topics);
     if (self->event_fd >= 0) {
         close(self->event_fd);
@@ -213,6 +216,10 @@ static bool read_properties(struct producer *self, struct err *err)
         return false;
     }
     self->message_max = properties_number(conf, "message.max.bytes");
+    /* A commit flushes by itself. */
+    if (!self->opts->transactional && !properties_linger(self->opts)) {
+        self->hurry = hurry_new();
+    }
     bool ok = transaction_init(self, conf, err);
     rd_kafka_conf_destroy(conf);
     return ok;
@@ -399,6 +406,11 @@ static enum sink_result kafka_save(struct sink *sink, struct bytes position, str
     return save_begin(of(sink), position, err);
 }
 
+static void kafka_hurry(struct sink *sink, uint64_t now_ns)
+{
+    hurry_ask(of(sink)->hurry, now_ns);
+}
+
 static const char *kafka_topic_name(const struct sink *sink, uint32_t topic)
 {
     return names_text(&of_const(sink)->topics.names, topic);
@@ -438,6 +450,7 @@ const struct sink_ops sink_kafka_ops = {
     .claim = kafka_claim,
     .position = kafka_position,
     .save = kafka_save,
+    .hurry = kafka_hurry,
     .topic_name = kafka_topic_name,
     .state = kafka_state,
     .value_max = kafka_value_max,
