@@ -41,7 +41,7 @@ static void claim_failed(struct relay *relay, const struct err *err)
     }
 }
 
-static void ask(struct relay *relay)
+void keep_claim(struct relay *relay)
 {
     const struct sink_identity identity = {
         .pipeline = relay->config->name,
@@ -70,7 +70,7 @@ bool keep_ready(struct relay *relay, const struct guard_input *input)
         return false;
     switch (guard_claim(input, &err)) {
     case GUARD_START:
-        ask(relay);
+        keep_claim(relay);
         return false;
     case GUARD_WAIT:
         keep_release(relay, &err);
@@ -270,10 +270,11 @@ void keep_streams(struct relay *relay)
 void keep_dropped(struct relay *relay)
 {
     struct keep *keep = &relay->keep;
-    if (keep->transactional && keep->opened_ns != 0)
+    bool idle = keep->opened_ns == 0 && (!keep->saving || keep->saving_ns == 0);
+    if (keep->transactional && !idle)
         metrics_add_label(relay->metrics, METRIC_KAFKA_TRANSACTIONS, "aborted", 1);
     /* A position without records that was not saved is not put off for another minute. */
-    if (keep->saving && keep->opened_ns == 0)
+    if (keep->saving && idle)
         keep->saved_ns = 0;
     keep->opened_ns = 0;
     keep->cut = false;

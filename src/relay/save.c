@@ -12,13 +12,18 @@
 /* For the last position of a relay that fails. */
 #define LAST_NS (2 * NS_PER_S)
 
-void keep_took(struct relay *relay, struct position position)
+void keep_took(struct relay *relay, struct position position, uint64_t cost)
 {
     struct keep *keep = &relay->keep;
     if (!keep->transactional)
         return;
-    if (keep->opened_ns == 0)
+    if (keep->opened_ns == 0) {
         keep->opened_ns = relay->now_ns;
+        keep->records = 0;
+        keep->bytes = 0;
+    }
+    keep->records++;
+    keep->bytes += cost;
     keep->events++;
     keep->chain = checkpoint_chain(keep->chain, position);
 }
@@ -40,11 +45,14 @@ static bool midway(const struct relay *relay)
     return (relay->in_hand.open && !relay->in_hand.skip) || relay->suspended;
 }
 
-/* One more PostgreSQL transaction might not fit, and would be split for nothing. */
+/* One more PostgreSQL transaction might not fit, and would be split for nothing; or the transaction
+ * being committed has the other half. */
 static bool enough(const struct relay *relay)
 {
-    return ledger_half(relay->ledger) ||
-           relay->now_ns >= relay->keep.opened_ns + commit_interval_ns(relay);
+    const struct keep *keep = &relay->keep;
+    return keep->records * 2 >= relay->config->delivery.max_in_flight_events ||
+           keep->bytes * 2 >= relay->config->delivery.max_in_flight_bytes ||
+           relay->now_ns >= keep->opened_ns + commit_interval_ns(relay);
 }
 
 bool keep_holds(const struct relay *relay)
@@ -54,8 +62,8 @@ bool keep_holds(const struct relay *relay)
         return false;
     if (keep->claim != CLAIM_HELD)
         return keep->transactional;
-    return keep->transactional &&
-           (keep->saving || keep->cut || (keep->opened_ns != 0 && !midway(relay) && enough(relay)));
+    return keep->transactional && ((keep->saving && keep->apart) || keep->cut ||
+                                   (keep->opened_ns != 0 && !midway(relay) && enough(relay)));
 }
 
 void keep_cut(struct relay *relay)
@@ -127,8 +135,12 @@ static bool to_save(const struct relay *relay, struct lsn *ret_lsn, struct curso
     return may_save(relay) && moved(relay, ret_lsn, ret_partial);
 }
 
+/* Without transactions. The topic may have gone, or somebody made it anew: a claim makes it again
+ * and reads what stands there. The slot is ours meanwhile. */
 static void save_failed(struct relay *relay, const struct err *err)
 {
+    relay->keep.claim = CLAIM_NONE;
+    relay->keep.next_claim_ns = relay->now_ns + RETRY_NS;
     metrics_add(relay->metrics, METRIC_CHECKPOINT_ERRORS, 1);
     health_error(relay, LOG_ERROR, "checkpoint cannot be saved: nothing is confirmed or read", err);
     relay->save_failed = true;
@@ -156,6 +168,10 @@ static void save(struct relay *relay, struct lsn lsn, struct cursor partial)
     case SINK_TAKEN:
         keep->saving = true;
         keep->rewrite = false;
+        keep->apart = keep->cut || relay->careful.on;
+        keep->cut = false;
+        keep->saving_ns = keep->opened_ns;
+        keep->opened_ns = 0;
         return;
     case SINK_BUSY:
         keep->busy_until_ns = relay->now_ns + BUSY_NS;
@@ -192,12 +208,24 @@ static bool ask_again(const struct relay *relay)
            source_state(relay->source) == SOURCE_STATE_READY && !relay->ending;
 }
 
+/* In the middle of a session. */
+static bool claim_again(const struct relay *relay)
+{
+    const struct keep *keep = &relay->keep;
+    return keep->by_sink && !keep->transactional && keep->claim == CLAIM_NONE && !keep->stale &&
+           relay->save_failed && !relay->stop && !relay->ending &&
+           source_state(relay->source) == SOURCE_STATE_STREAMING;
+}
+
 bool keep_turn(struct relay *relay, bool force)
 {
     struct lsn lsn;
     struct cursor partial;
-    if (ask_again(relay) && relay->now_ns >= relay->keep.next_claim_ns)
+    bool claim_due = relay->now_ns >= relay->keep.next_claim_ns;
+    if (ask_again(relay) && claim_due)
         source_ask(relay->source);
+    if (claim_again(relay) && claim_due && !session_gone(relay))
+        keep_claim(relay);
     if (give_up(relay) || !may_save(relay) || relay->now_ns < relay->keep.busy_until_ns)
         return true;
     if (!moved(relay, &lsn, &partial)) {
@@ -216,7 +244,7 @@ uint64_t keep_deadline(const struct relay *relay)
 {
     struct lsn lsn;
     struct cursor partial;
-    if (ask_again(relay))
+    if (ask_again(relay) || claim_again(relay))
         return relay->keep.next_claim_ns;
     if (!to_save(relay, &lsn, &partial))
         return UINT64_MAX;
@@ -231,7 +259,9 @@ bool keep_settled(struct relay *relay)
     if (!relay->keep.by_sink)
         return true;
     discard(keep_turn(relay, true));
-    return !relay->keep.saving && !to_save(relay, &lsn, &partial);
+    bool claiming = !relay->keep.transactional && !relay->keep.stale && relay->save_failed &&
+                    relay->keep.claim != CLAIM_HELD;
+    return !relay->keep.saving && !claiming && !to_save(relay, &lsn, &partial);
 }
 
 void keep_saved(struct relay *relay, const struct sink_report *report)
@@ -242,8 +272,6 @@ void keep_saved(struct relay *relay, const struct sink_report *report)
     if (keep->stale && source_state(relay->source) == SOURCE_STATE_READY)
         source_ask(relay->source);
     if (report->outcome == SINK_DELIVERED) {
-        keep->opened_ns = 0;
-        keep->cut = false;
         keep->saved_ns = relay->now_ns;
         keep->fenced = 0;
         keep->known = true;
@@ -256,7 +284,7 @@ void keep_saved(struct relay *relay, const struct sink_report *report)
         return;
     }
     if (keep->transactional) {
-        bool idle = keep->opened_ns == 0;
+        bool idle = keep->opened_ns == 0 && keep->saving_ns == 0;
         delivery_refused(relay, report);
         /* No record waits whose delivery would tell that the trouble is over: the next claim does.
          */

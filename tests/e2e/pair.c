@@ -27,7 +27,7 @@ const char *mode_waits(enum mode mode)
     return modes[mode].waits;
 }
 
-char *mode_config(enum mode mode, const char *source, const char *delivery, const char *more)
+char *mode_config(enum mode mode, const char *source, const char *delivery, const char *kafka)
 {
     return text("version: 1\n"
                 "name: @NAME@\n"
@@ -35,12 +35,12 @@ char *mode_config(enum mode mode, const char *source, const char *delivery, cons
                 "capture: [{outbox: outbox.event}]\n"
                 "route: {topic: \"@NAME@.${aggregate_type}\"}\n"
                 "delivery: {drain_timeout: 20s%s%s}\n"
-                "sink: {kafka: {bootstrap.servers: \"@KAFKA@\", reconnect.backoff.max.ms: 500}}\n"
+                "sink: {kafka: {bootstrap.servers: \"@KAFKA@\", reconnect.backoff.max.ms: "
+                "500%s}}\n"
                 "checkpoint: {%s}\n"
                 "http: {listen: \"@HTTP@\"}\n"
-                "log: {format: json, level: info}\n"
-                "%s",
-                source, modes[mode].delivery, delivery, modes[mode].checkpoint, more);
+                "log: {format: json, level: info}\n",
+                source, modes[mode].delivery, delivery, kafka, modes[mode].checkpoint);
 }
 
 struct pair pair_new_on(enum mode mode, struct pg_server *pg, const char *source,

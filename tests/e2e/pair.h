@@ -25,9 +25,9 @@ struct pair {
 const char *mode_name(enum mode mode);
 /* What a relay that has to wait says. */
 const char *mode_waits(enum mode mode);
-/* The configuration in that mode; `source`, `delivery` and `more` are further members ("" or ", x:
- * y") and lines. */
-char *mode_config(enum mode mode, const char *source, const char *delivery, const char *more);
+/* The configuration in that mode; `source`, `delivery` and `kafka` (of sink.kafka) are further
+ * members: "" or ", x: y". */
+char *mode_config(enum mode mode, const char *source, const char *delivery, const char *kafka);
 /* A pair of which the first was begun, and the second is not started. */
 struct pair pair_new(enum mode mode, const char *source, const char *delivery);
 struct pair pair_new_on(enum mode mode, struct pg_server *pg, const char *source,
