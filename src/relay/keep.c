@@ -270,11 +270,10 @@ void keep_streams(struct relay *relay)
 void keep_dropped(struct relay *relay)
 {
     struct keep *keep = &relay->keep;
-    bool idle = keep->opened_ns == 0 && (!keep->saving || keep->saving_ns == 0);
-    if (keep->transactional && !idle)
+    if (keep->transactional && keep->opened_ns != 0)
         metrics_add_label(relay->metrics, METRIC_KAFKA_TRANSACTIONS, "aborted", 1);
     /* A position without records that was not saved is not put off for another minute. */
-    if (keep->saving && idle)
+    if (keep->saving && keep->opened_ns == 0)
         keep->saved_ns = 0;
     keep->opened_ns = 0;
     keep->cut = false;
