@@ -23,6 +23,7 @@ struct pg {
     bool settling; /* connected, and not yet handed out: the session is still being set up */
     bool querying;
     bool copying;
+    bool may_copy;                        /* a stream was asked for */
     bool copy_tail;                       /* the stream is over, its last result is still to come */
     bool flush_pending;                   /* output waits for the socket */
     bool ended;                           /* the server ended the session: `end_state` says how */

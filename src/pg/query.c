@@ -19,6 +19,7 @@ bool pg_query_start(struct pg *pg, const char *sql, struct err *err)
         return pg_fail_lost(pg, err);
     }
     pg->querying = true;
+    pg->may_copy = strncmp(sql, "START_REPLICATION ", strlen("START_REPLICATION ")) == 0;
     return pg_flush(pg, err);
 }
 
@@ -41,6 +42,9 @@ static bool accept_result(struct pg *pg, PGresult *result)
         PQclear(result);
         return true;
     case PGRES_COPY_BOTH:
+        if (!pg->may_copy) {
+            break;
+        }
         pg->copying = true;
         PQclear(result);
         return false;
@@ -105,6 +109,11 @@ enum pg_poll pg_query_poll(struct pg *pg, struct err *err)
 int pg_rows(const struct pg *pg)
 {
     return pg->result == NULL ? 0 : PQntuples(pg->result);
+}
+
+int pg_columns(const struct pg *pg)
+{
+    return pg->result == NULL ? 0 : PQnfields(pg->result);
 }
 
 struct bytes pg_value(const struct pg *pg, int row, int column)

@@ -145,6 +145,24 @@ void session_stand_by(struct source *source, const struct err *why, uint64_t now
     session_enter(source, SOURCE_STATE_STANDBY, now_ns + AGAIN_NS);
 }
 
+/* What is no table, or lacks a column, would be taken for a table without a row: that there is no
+ * such slot. */
+static bool is_table(const struct source *source, struct err *err)
+{
+    static const int COLUMNS[] = {
+        [ASK_IDENTIFY] = 4, [ASK_SETTINGS] = 3,    [ASK_CREATE] = 2,
+        [ASK_SLOT] = 13,    [ASK_PUBLICATION] = 2, [ASK_FORK] = 2,
+    };
+    int columns = pg_columns(source->pg);
+    if (columns >= COLUMNS[source->step]) {
+        return true;
+    }
+    err_set(err, ERR_PROTOCOL, "the server answered a question with %d columns instead of %d",
+            columns, COLUMNS[source->step]);
+    err_where(err, "slot %s", source->slot);
+    return err_hint(err, "connect to PostgreSQL 14 or later itself, without a pooler in between");
+}
+
 /* ---- one function a state ---- */
 
 static enum source_event step_asking(struct source *source, uint64_t now_ns,
@@ -153,7 +171,7 @@ static enum source_event step_asking(struct source *source, uint64_t now_ns,
     (void)ret_item;
     enum pg_poll answer = pg_query_poll(source->pg, err);
     while (answer == PG_POLL_DONE) {
-        if (!ask_take(source, err)) {
+        if (!is_table(source, err) || !ask_take(source, err)) {
             return session_lost(source, now_ns, err);
         }
         if (source->step == ASK_DONE) {

@@ -376,6 +376,8 @@ static const struct lie LIES[] = {
     {"a message of unknown type", RETRIES, FAULT_CLOSES, 0, {W("!\0\0\0\5x")}},
     {"a length of 3", RETRIES, FAULT_CLOSES, 0, {W("d\0\0\0\3")}},
     {"a length of -1", RETRIES, FAULT_CLOSES, 0, {W("d\xff\xff\xff\xffxxxx")}},
+    {"a length of 1 GiB", RETRIES, FAULT_CLOSES, 0, {OPEN, W("d\x40\0\0\0w\0\0\0")}},
+    {"a length of 1 GiB, and silence", RETRIES, FAULT_IS_SILENT, 0, {OPEN, W("d\x40\0\0\0w")}},
     {"a row of a table", RETRIES, FAULT_CLOSES, 0, {W("D\0\0\0\x0b\0\1\0\0\0\1x")}},
     {"a question for the password", RETRIES, FAULT_CLOSES, 0, {W("R\0\0\0\x08\0\0\0\3")}},
     {"another stream inside the stream", RETRIES, FAULT_CLOSES, 0, {W("W\0\0\0\7\0\0\0")}},

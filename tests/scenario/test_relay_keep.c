@@ -1846,7 +1846,7 @@ START_TEST(slot_missing)
         put_position(&place);
     }
     buf_init(&reply, 4096);
-    reply_row(&reply, 0, NULL);
+    reply_none(&reply, 13);
     walsender_on(world_server, "pg_replication_slots", &reply);
     buf_deinit(&reply);
     world_relay();

@@ -94,7 +94,7 @@ void reply_complete(struct buf *out, const char *tag)
     end(out, at);
 }
 
-void reply_row(struct buf *out, size_t count, const char *const *values)
+static void put_columns(struct buf *out, size_t count)
 {
     size_t at = begin(out, 'T');
     buf_put_u16(out, (uint16_t)count);
@@ -108,8 +108,20 @@ void reply_row(struct buf *out, size_t count, const char *const *values)
         buf_put_u16(out, 0);
     }
     end(out, at);
+}
+
+void reply_none(struct buf *out, size_t count)
+{
+    put_columns(out, count);
+    reply_complete(out, "SELECT 0");
+    reply_ready(out);
+}
+
+void reply_row(struct buf *out, size_t count, const char *const *values)
+{
+    put_columns(out, count);
     if (count > 0) {
-        at = begin(out, 'D');
+        size_t at = begin(out, 'D');
         buf_put_u16(out, (uint16_t)count);
         for (size_t i = 0; i < count; i++) {
             buf_put_u32(out, values[i] == NULL ? UINT32_MAX : (uint32_t)strlen(values[i]));

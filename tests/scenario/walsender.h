@@ -84,6 +84,8 @@ struct walsender_status walsender_status(const struct walsender *server);
 
 /* A result of one row (NULL: SQL NULL), or of none when count is 0, and ReadyForQuery. */
 void reply_row(struct buf *out, size_t count, const char *const *values);
+/* A result of so many columns, and no row. */
+void reply_none(struct buf *out, size_t count);
 void reply_error(struct buf *out, const char *sqlstate, const char *message);
 /* The last word of a server that closes the connection. */
 void reply_fatal(struct buf *out, const char *sqlstate, const char *message);

@@ -618,6 +618,13 @@ int pg_rows(const struct pg *pg)
     return pg->rows;
 }
 
+/* This server answers what it was asked. */
+int pg_columns(const struct pg *pg)
+{
+    (void)pg;
+    return VALUES;
+}
+
 static struct bytes history(const struct pg *pg)
 {
     struct pg *mutable = (struct pg *)(uintptr_t)pg;

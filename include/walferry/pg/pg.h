@@ -66,6 +66,8 @@ MUST_USE bool pg_query_start(struct pg *pg, const char *sql, struct err *err);
 /* DONE: the result of the last statement with rows is at hand until the next call that sends. */
 MUST_USE enum pg_poll pg_query_poll(struct pg *pg, struct err *err);
 int pg_rows(const struct pg *pg);
+/* 0 also when the answer was no table. */
+int pg_columns(const struct pg *pg);
 /* Text of a field; absent for SQL NULL or when row or column do not exist. Borrowed until the next
  * query. */
 struct bytes pg_value(const struct pg *pg, int row, int column);
