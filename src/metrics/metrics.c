@@ -177,7 +177,7 @@ double metrics_get(const struct metrics *metrics, enum metric metric)
     return sum;
 }
 
-void metrics_observe(struct metrics *metrics, enum metric metric, double value)
+void metrics_observe(struct metrics *metrics, enum metric metric, double value, uint64_t times)
 {
     ASSERT(metric_kind_of(metric) == METRIC_HISTOGRAM && !isnan(value));
     /* Clocks of two machines: the sum must not fall. */
@@ -186,8 +186,8 @@ void metrics_observe(struct metrics *metrics, enum metric metric, double value)
     size_t bucket = 0;
     while (bucket < METRIC_BUCKETS && observed > metric_buckets[bucket])
         bucket++;
-    histogram->buckets[bucket]++;
-    histogram->sum += observed;
+    histogram->buckets[bucket] += times;
+    histogram->sum += observed * (double)times;
 }
 
 /* The place in the table of topics that holds the name, or would. */

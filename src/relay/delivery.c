@@ -5,11 +5,11 @@
 
 bool delivery_may_submit(const struct relay *relay)
 {
-    struct sink_state state;
     if (!relay->careful.on || relay->ledger == NULL)
         return true;
     if (!relay->keep.transactional)
         return ledger_records(relay->ledger) == 0;
+    struct sink_state state;
     /* All of a transaction is in flight until it is committed. */
     relay->sink->ops->state(relay->sink, &state);
     return state.pending == 0;
@@ -72,20 +72,48 @@ void delivery_failed(struct relay *relay, const struct err *err)
         relay_fail(relay, err);
 }
 
-static void delivered(struct relay *relay, uint64_t tag)
+/* Deliveries that are alike, for the metrics: of one topic, or one reason of dead letters, and one
+ * transaction. */
+struct tally {
+    uint64_t count; /* 0: nothing else is meant */
+    uint64_t cost;
+    int64_t commit_time_us;
+    uint32_t label;
+    bool dead_letter;
+};
+
+static void count_tally(struct relay *relay, const struct tally *tally)
 {
-    struct flight flight = ledger_ack(relay->ledger, tag);
-    metrics_add(relay->metrics, METRIC_BYTES_PUBLISHED, (double)flight.cost);
-    if (flight.dead_letter)
+    if (tally->count == 0)
+        return;
+    metrics_add(relay->metrics, METRIC_BYTES_PUBLISHED, (double)tally->cost);
+    if (tally->dead_letter)
         metrics_add_label(relay->metrics, METRIC_DEAD_LETTERS,
-                          err_label((enum err_code)flight.label), 1);
+                          err_label((enum err_code)tally->label), (double)tally->count);
     else
-        metrics_add_topic(relay->metrics, METRIC_EVENTS_PUBLISHED, flight.label, 1);
-    int64_t age_us = relay->wall_us - flight.commit_time_us;
-    metrics_observe(relay->metrics, METRIC_COMMIT_TO_ACK, age_us > 0 ? (double)age_us / 1e6 : 0);
+        metrics_add_topic(relay->metrics, METRIC_EVENTS_PUBLISHED, tally->label,
+                          (double)tally->count);
+    int64_t age_us = relay->wall_us - tally->commit_time_us;
+    metrics_observe(relay->metrics, METRIC_COMMIT_TO_ACK, age_us > 0 ? (double)age_us / 1e6 : 0,
+                    tally->count);
     relay->replays = 0;
     relay->progress_ns = relay->now_ns;
-    relay->blocked = ERR_INIT;
+    if (err_is_set(&relay->blocked))
+        relay->blocked = ERR_INIT;
+}
+
+static void delivered(struct relay *relay, uint64_t tag, struct tally *tally)
+{
+    struct flight flight = ledger_ack(relay->ledger, tag);
+    if (flight.label != tally->label || flight.dead_letter != tally->dead_letter ||
+        flight.commit_time_us != tally->commit_time_us) {
+        count_tally(relay, tally);
+        *tally = (struct tally){.commit_time_us = flight.commit_time_us,
+                                .label = flight.label,
+                                .dead_letter = flight.dead_letter};
+    }
+    tally->count++;
+    tally->cost += flight.cost;
     careful_delivered(&relay->careful, &flight);
 }
 
@@ -153,14 +181,16 @@ static bool take_reports(struct relay *relay, const struct sink_report *reports,
 {
     const struct sink_report *failure = NULL;
     const struct sink_report *position = NULL;
+    struct tally tally = {0};
     for (size_t i = 0; i < count; i++) {
         if (reports[i].kind != REPORT_RECORD)
             position = &reports[i];
         else if (reports[i].outcome == SINK_DELIVERED)
-            delivered(relay, reports[i].tag);
+            delivered(relay, reports[i].tag, &tally);
         else if (failure == NULL)
             failure = &reports[i];
     }
+    count_tally(relay, &tally);
     /* A claim proves nothing: one comes with every session. */
     if (count > 0 && reports[0].kind == REPORT_RECORD && reports[0].outcome == SINK_DELIVERED) {
         relay->strikes = 0;
@@ -175,7 +205,7 @@ static bool take_reports(struct relay *relay, const struct sink_report *reports,
 
 bool delivery_collect(struct relay *relay)
 {
-    struct sink_report reports[256];
+    UNFILLED struct sink_report reports[256];
     size_t total = 0;
     while (total < REPORTS_A_TURN && !relay->stop) {
         size_t count = relay->sink->ops->collect(relay->sink, reports, ARRAY_LEN(reports));

@@ -125,7 +125,7 @@ static bool prepare(struct relay *relay)
 {
     struct offered *offered = &relay->offered;
     const char *rejected = careful_rejected(&relay->careful, relay->in_hand.at);
-    struct err err;
+    UNFILLED struct err err;
     switch (stages_render(&relay->stages, &offered->event, rejected, &offered->record,
                           &offered->intended_topic, &err)) {
     case STAGES_DROP:
@@ -148,7 +148,7 @@ static void row(struct relay *relay, const struct change *change)
     struct in_hand *hand = &relay->in_hand;
     struct offered *offered = &relay->offered;
     enum skip_reason reason;
-    struct err err;
+    UNFILLED struct err err;
     if (hand->open && (hand->skip || hand->at.ordinal < hand->skip_ordinal)) {
         hand->at.ordinal++;
         count_skip(relay, SKIP_POSITION);
@@ -201,7 +201,7 @@ static void relation(struct relay *relay, const struct change *change)
 void pull_message(struct relay *relay, struct bytes data)
 {
     struct change change;
-    struct err err;
+    UNFILLED struct err err;
     stages_next_row(&relay->stages);
     if (!pgoutput_decode(relay->decoder, data, &change, &err)) {
         session_protocol_error(relay, &err);
@@ -239,7 +239,7 @@ static void taken(struct relay *relay, uint64_t tag, uint32_t topic)
     if (!relay->offered.dead_letter)
         ledger_label(relay->ledger, tag, health_topic(relay, topic));
     relay->offered.present = false;
-    keep_took(relay, relay->offered.event.position);
+    keep_took(relay, relay->offered.event.position, record_cost(&relay->offered.record));
     row_passed(relay, true);
     if (relay->offered.dead_letter && relay->offered.reason == ERR_ROW_REJECTED)
         keep_cut(relay);
@@ -265,7 +265,7 @@ static void refused(struct relay *relay, const struct err *err)
 bool pull_offer(struct relay *relay)
 {
     struct offered *offered = &relay->offered;
-    struct err err;
+    UNFILLED struct err err;
     while (offered->present) {
         if (relay->stop || relay->now_ns < relay->hold_until_ns || !ledger_room(relay->ledger) ||
             !delivery_may_submit(relay) || keep_holds(relay))

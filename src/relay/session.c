@@ -267,7 +267,7 @@ static void no_more(struct relay *relay, const struct err *err)
 bool session_turn(struct relay *relay)
 {
     struct source_item item;
-    struct err err;
+    UNFILLED struct err err;
     switch (source_next(relay->source, relay->now_ns, &item, &err)) {
     case SOURCE_IDLE:
         return false;

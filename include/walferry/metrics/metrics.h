@@ -36,8 +36,8 @@ void metrics_add(struct metrics *metrics, enum metric metric, double amount);
 void metrics_set(struct metrics *metrics, enum metric metric, double value);
 /* With a label: the sum over its values. A histogram: the count of its observations. */
 double metrics_get(const struct metrics *metrics, enum metric metric);
-/* In seconds; less than 0 counts as 0. */
-void metrics_observe(struct metrics *metrics, enum metric metric, double value);
+/* In seconds, seen so many times; less than 0 counts as 0. */
+void metrics_observe(struct metrics *metrics, enum metric metric, double value, uint64_t times);
 /* Metrics with a label, by its value; an unknown value of a fixed set counts as "other" where the
  * set has that, and is asserted against where not; of the free label it is added. */
 void metrics_add_label(struct metrics *metrics, enum metric metric, const char *value,

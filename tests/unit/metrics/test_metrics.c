@@ -167,10 +167,13 @@ END_TEST
 
 START_TEST(a_histogram_counts)
 {
-    metrics_observe(metrics, METRIC_COMMIT_TO_ACK, 0.2);
-    metrics_observe(metrics, METRIC_COMMIT_TO_ACK, -5);
-    metrics_observe(metrics, METRIC_COMMIT_TO_ACK, 1e9);
+    metrics_observe(metrics, METRIC_COMMIT_TO_ACK, 0.2, 1);
+    metrics_observe(metrics, METRIC_COMMIT_TO_ACK, -5, 1);
+    metrics_observe(metrics, METRIC_COMMIT_TO_ACK, 1e9, 1);
     ck_assert_double_eq(metrics_get(metrics, METRIC_COMMIT_TO_ACK), 3);
+    metrics_observe(metrics, METRIC_COMMIT_TO_ACK, 0.3, 5);
+    metrics_observe(metrics, METRIC_COMMIT_TO_ACK, 0.3, 0);
+    ck_assert_double_eq(metrics_get(metrics, METRIC_COMMIT_TO_ACK), 8);
 }
 END_TEST
 
@@ -201,7 +204,7 @@ static void invent_a_topic(void)
 
 static void observe_a_gauge(void)
 {
-    metrics_observe(metrics, METRIC_OLDEST_AGE, 1);
+    metrics_observe(metrics, METRIC_OLDEST_AGE, 1, 1);
 }
 
 static void set_a_histogram(void)

@@ -136,22 +136,22 @@ END_TEST
 
 START_TEST(buckets_add_up)
 {
-    metrics_observe(metrics, METRIC_COMMIT_TO_ACK, 0.0005);
-    metrics_observe(metrics, METRIC_COMMIT_TO_ACK, 0.00051);
-    metrics_observe(metrics, METRIC_COMMIT_TO_ACK, 1);
-    metrics_observe(metrics, METRIC_COMMIT_TO_ACK, 301);
+    metrics_observe(metrics, METRIC_COMMIT_TO_ACK, 0.0005, 1);
+    metrics_observe(metrics, METRIC_COMMIT_TO_ACK, 0.00051, 1);
+    metrics_observe(metrics, METRIC_COMMIT_TO_ACK, 1, 2);
+    metrics_observe(metrics, METRIC_COMMIT_TO_ACK, 301, 1);
     const char *text = render(false);
     ck_line(text, "walferry_commit_to_ack_seconds_bucket{le=\"0.0005\"} 1");
     ck_line(text, "walferry_commit_to_ack_seconds_bucket{le=\"0.001\"} 2");
     ck_line(text, "walferry_commit_to_ack_seconds_bucket{le=\"0.5\"} 2");
-    ck_line(text, "walferry_commit_to_ack_seconds_bucket{le=\"1\"} 3");
-    ck_line(text, "walferry_commit_to_ack_seconds_bucket{le=\"300\"} 3");
-    ck_line(text, "walferry_commit_to_ack_seconds_bucket{le=\"+Inf\"} 4");
-    ck_line(text, "walferry_commit_to_ack_seconds_count 4");
-    ck_assert_double_eq_tol(number_of(text, "walferry_commit_to_ack_seconds_sum"), 302.00101, 1e-9);
+    ck_line(text, "walferry_commit_to_ack_seconds_bucket{le=\"1\"} 4");
+    ck_line(text, "walferry_commit_to_ack_seconds_bucket{le=\"300\"} 4");
+    ck_line(text, "walferry_commit_to_ack_seconds_bucket{le=\"+Inf\"} 5");
+    ck_line(text, "walferry_commit_to_ack_seconds_count 5");
+    ck_assert_double_eq_tol(number_of(text, "walferry_commit_to_ack_seconds_sum"), 303.00101, 1e-9);
     text = render(true);
-    ck_line(text, "walferry_commit_to_ack_seconds_bucket{le=\"1.0\"} 3");
-    ck_line(text, "walferry_commit_to_ack_seconds_bucket{le=\"2.5\"} 3");
+    ck_line(text, "walferry_commit_to_ack_seconds_bucket{le=\"1.0\"} 4");
+    ck_line(text, "walferry_commit_to_ack_seconds_bucket{le=\"2.5\"} 4");
 }
 END_TEST
 
