@@ -140,3 +140,12 @@ void kafka_produce(const struct kafka_server *server, const char *topic, int par
     rd_kafka_topic_destroy(handle);
     rd_kafka_destroy(client);
 }
+
+void kafka_fence(const struct kafka_server *server, const char *transactional_id)
+{
+    const char *const settings[] = {"transactional.id", transactional_id, NULL};
+    rd_kafka_t *client = kafka_client_new(RD_KAFKA_PRODUCER, server->address, settings);
+    rd_kafka_error_t *error = rd_kafka_init_transactions(client, ADMIN_MS);
+    REQUIRE(error == NULL, "%s: %s", transactional_id, rd_kafka_error_string(error));
+    rd_kafka_destroy(client);
+}

@@ -46,3 +46,5 @@ bool kafka_topic_exists(const struct kafka_server *server, const char *topic);
 /* Publish one record by hand, and wait for its delivery; -1 for any partition. */
 void kafka_produce(const struct kafka_server *server, const char *topic, int partition,
                    const char *key, const char *value);
+/* Take a transactional id away from whoever has it. */
+void kafka_fence(const struct kafka_server *server, const char *transactional_id);
