@@ -245,7 +245,8 @@ class Bench:
         self.machine = report.machine()
         self.versions = report.versions(self)
         print(report.describe(self), flush=True)
-        self.warm_up()
+        if not self.options.smoke:
+            self.warm_up()
         for name in self.options.parts:
             self.part(name)
         if self.options.json:
@@ -312,6 +313,8 @@ def parse(arguments):
         help='a key under delivery: in the configuration of walferry')
     add('--librdkafka', metavar='DIR', help='directory of another librdkafka.so.1')
     add('--postgresql', metavar='DIR', help='programs of another PostgreSQL server')
+    add('--smoke', action='store_true',
+        help='only show that it works: few events, one run, no warm-up')
     add('--json', metavar='FILE', help='all results, of each run')
     add('--build', required=True, help=argparse.SUPPRESS)
     add('--cache', required=True, help=argparse.SUPPRESS)
@@ -319,6 +322,9 @@ def parse(arguments):
     for name in options.parts:
         if name not in PARTS + ['sweep']:
             parser.error(f'{name}: no such part')
+    if options.smoke:
+        options.rows, options.runs, options.parts = 2000, 1, ['drain']
+        options.contenders = ['walferry-alo', 'bare']
     if options.sweep:
         options.parts = options.parts + ['sweep']
     options.walferry = dict(options.walferry or [('', os.path.join(options.build, 'walferry'))])
