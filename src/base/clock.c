@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "walferry/base/assert.h"
+#include "walferry/base/swar.h"
 
 /* 0001-01-01T00:00:00Z and 9999-12-31T23:59:59.999999Z. */
 #define FIRST_US  INT64_C(-62135596800000000)
@@ -43,9 +44,9 @@ int64_t clock_to_pg(int64_t unix_us)
 }
 
 struct date {
-    int64_t year;
-    int64_t month; /* 1 to 12 */
-    int64_t day;   /* 1 to 31 */
+    uint32_t year;
+    uint32_t month; /* 1 to 12 */
+    uint32_t day;   /* 1 to 31 */
 };
 
 /* Years are counted from March here, so that the leap day is the last of its year and months have
@@ -70,13 +71,13 @@ static struct date date_of_days(int64_t days_since_1970)
 
 static int64_t days_of_date(struct date date)
 {
-    int64_t year = date.month <= 2 ? date.year - 1 : date.year;
-    int64_t march_month = date.month > 2 ? date.month - 3 : date.month + 9;
-    int64_t era = year / 400;
-    int64_t year_of_era = year % 400;
-    int64_t day_of_year = (153 * march_month + 2) / 5 + date.day - 1;
-    int64_t day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    return era * ERA_DAYS + day_of_era - DAYS_TO_EPOCH;
+    uint32_t year = date.month <= 2 ? date.year - 1 : date.year;
+    uint32_t march_month = date.month > 2 ? date.month - 3 : date.month + 9;
+    uint32_t era = year / 400;
+    uint32_t year_of_era = year % 400;
+    uint32_t day_of_year = (153 * march_month + 2) / 5 + date.day - 1;
+    uint32_t day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    return (int64_t)era * ERA_DAYS + day_of_era - DAYS_TO_EPOCH;
 }
 
 /* Two digits of a number below 100. */
@@ -158,23 +159,26 @@ static bool take_number(struct cursor *cursor, int count, int64_t min, int64_t m
     return true;
 }
 
-static int64_t days_in_month(int64_t year, int64_t month)
+static bool day_exists(uint32_t year, uint32_t month, uint32_t day)
 {
-    static const int64_t days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-    return month == 2 && leap ? 29 : days[month - 1];
+    static const uint8_t days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    bool leap_day = month == 2 && day == 29;
+    bool leap_year = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    return day >= 1 && (day <= days[month - 1] || (leap_day && leap_year));
 }
 
 static bool take_date(struct cursor *cursor, struct date *ret_date)
 {
-    struct date date;
-    if (!take_number(cursor, 4, 1, 9999, &date.year) || !take_char(cursor, '-') ||
-        !take_number(cursor, 2, 1, 12, &date.month) || !take_char(cursor, '-') ||
-        !take_number(cursor, 2, 1, days_in_month(date.year, date.month), &date.day)) {
+    int64_t year = 0;
+    int64_t month = 0;
+    int64_t day = 0;
+    if (!take_number(cursor, 4, 1, 9999, &year) || !take_char(cursor, '-') ||
+        !take_number(cursor, 2, 1, 12, &month) || !take_char(cursor, '-') ||
+        !take_number(cursor, 2, 1, 31, &day)) {
         return false;
     }
-    *ret_date = date;
-    return true;
+    *ret_date = (struct date){(uint32_t)year, (uint32_t)month, (uint32_t)day};
+    return day_exists(ret_date->year, ret_date->month, ret_date->day);
 }
 
 /* HH:MM:SS in seconds; 60 seconds are a leap second (RFC 3339, section 5.7). */
@@ -236,16 +240,28 @@ static bool take_offset(struct cursor *cursor, int64_t *ret_seconds)
     return cursor->pos == cursor->end;
 }
 
-/* The digits at `pos`; *faults is no longer 0 when one of them is none. */
-static uint32_t digits_at(const uint8_t *pos, size_t count, uint32_t *faults)
+#define USUAL     "0000-00-00 00:00:00.000000+00"
+#define USUAL_LEN (sizeof(USUAL) - 1)
+
+/* Whether digits stand where zeroes do in USUAL, and elsewhere what stands there: eight bytes at a
+ * time, the last eight once more in part. What differs from a zero by less than 10 is a digit: that
+ * is added which lets all others reach the high bit of their byte. */
+static bool looks_usual(const uint8_t *text)
 {
-    uint32_t value = 0;
-    for (size_t i = 0; i < count; i++) {
-        uint32_t digit = (uint32_t)pos[i] - '0';
-        *faults |= (uint32_t)(digit > 9);
-        value = value * 10 + digit;
+    static const uint8_t usual[] = USUAL;
+    static const uint8_t added[] = "vvvv\x7Fvv\x7Fvv\x7Fvv\x7Fvv\x7Fvv\x7Fvvvvvv\x7Fvv";
+    static const size_t places[] = {0, 8, 16, USUAL_LEN - SWAR_SIZE};
+    uint64_t faults = 0;
+    for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+        uint64_t differs = swar_load(text + places[i]) ^ swar_load(usual + places[i]);
+        faults |= differs | (differs + swar_load(added + places[i]));
     }
-    return value;
+    return (faults & SWAR_HIGH_BITS) == 0;
+}
+
+static uint32_t pair_at(const uint8_t *pos)
+{
+    return pos[0] * 10U + pos[1] - '0' * 11U;
 }
 
 /* What PostgreSQL writes for nearly every timestamptz of a session in UTC, as ours is:
@@ -253,25 +269,20 @@ static uint32_t digits_at(const uint8_t *pos, size_t count, uint32_t *faults)
 static bool parse_usual(struct bytes text, int64_t *ret_unix_us)
 {
     const uint8_t *at = text.ptr;
-    if (text.len != 29 || at[4] != '-' || at[7] != '-' || at[10] != ' ' || at[13] != ':' ||
-        at[16] != ':' || at[19] != '.' || at[26] != '+') {
+    if (text.len != USUAL_LEN || !looks_usual(at) || at[27] != '0' || at[28] != '0') {
         return false;
     }
-    uint32_t faults = 0;
-    uint32_t year = digits_at(at, 4, &faults);
-    uint32_t month = digits_at(at + 5, 2, &faults);
-    uint32_t day = digits_at(at + 8, 2, &faults);
-    uint32_t hour = digits_at(at + 11, 2, &faults);
-    uint32_t minute = digits_at(at + 14, 2, &faults);
-    uint32_t second = digits_at(at + 17, 2, &faults);
-    uint32_t fraction = digits_at(at + 20, 6, &faults);
-    uint32_t offset = digits_at(at + 27, 2, &faults);
-    if (faults != 0 || offset != 0 || year < 1 || month < 1 || month > 12 || day < 1 ||
-        day > days_in_month(year, month) || hour > 23 || minute > 59 || second > 59) {
+    struct date date = {pair_at(at) * 100 + pair_at(at + 2), pair_at(at + 5), pair_at(at + 8)};
+    uint32_t hour = pair_at(at + 11);
+    uint32_t minute = pair_at(at + 14);
+    uint32_t second = pair_at(at + 17);
+    uint32_t fraction = pair_at(at + 20) * 10000 + pair_at(at + 22) * 100 + pair_at(at + 24);
+    if (date.year < 1 || date.month < 1 || date.month > 12 ||
+        !day_exists(date.year, date.month, date.day) || hour > 23 || minute > 59 || second > 59) {
         return false;
     }
-    int64_t days = days_of_date((struct date){year, month, day});
-    *ret_unix_us = (days * DAY_S + hour * 3600 + minute * 60 + second) * US_PER_S + fraction;
+    int64_t seconds = days_of_date(date) * DAY_S + hour * 3600 + minute * 60 + second;
+    *ret_unix_us = seconds * US_PER_S + fraction;
     return true;
 }
 

@@ -2,9 +2,8 @@
 #include "walferry/base/json.h"
 
 #include "walferry/base/assert.h"
+#include "walferry/base/swar.h"
 #include "walferry/base/utf8.h"
-
-#include "swar.h"
 
 /* What the grammar allows next, white space aside. */
 enum expect {

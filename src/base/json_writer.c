@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "swar.h"
+#include "walferry/base/swar.h"
 
 #define NUMBER_TEXT_MAX 32
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "walferry/base/utf8.h"
 
-#include "swar.h"
 #include "walferry/base/assert.h"
+#include "walferry/base/swar.h"
 
 /* What may follow a leading byte (RFC 3629, section 4): the length of the sequence and the range of
  * the second byte, which is where overlong forms, surrogates and too large values show. */
@@ -55,6 +55,8 @@ static const uint8_t *skip_ascii(const uint8_t *pos, const uint8_t *end)
 bool utf8_valid(struct bytes text)
 {
     if (bytes_empty(text))
+        return true;
+    if (text.len < SWAR_SIZE && !swar_not_ascii(swar_load_short(text)))
         return true;
     const uint8_t *end = text.ptr + text.len;
     const uint8_t *pos = skip_ascii(text.ptr, end);

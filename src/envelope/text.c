@@ -2,6 +2,7 @@
 #include "rendering.h"
 
 #include "walferry/base/parse.h"
+#include "walferry/base/swar.h"
 #include "walferry/base/utf8.h"
 
 /* Of a sequence that utf8_sequence() accepted. */
@@ -23,48 +24,24 @@ static bool forbidden(uint32_t character)
     return control || noncharacter;
 }
 
-#define EIGHT(byte) (UINT64_C(0x0101010101010101) * (byte))
-
-static uint64_t load_word(const uint8_t *pos)
-{
-    uint64_t word;
-    memcpy(&word, pos, sizeof(word));
-    return word;
-}
-
 /* High bits, none when eight bytes are all of 0x20 to 0x7E, as nearly all text is. Taking 0x20 away
  * borrows into the high bit of a byte below it, and adding 1 carries into that of 0x7F; what a
  * borrow or a carry does to the next byte does not matter, since the answer is no already. */
 static uint64_t beyond_printable(uint64_t word)
 {
-    return word | (word - EIGHT(0x20)) | (word + EIGHT(0x01));
+    return word | (word - SWAR_OF(0x20)) | (word + SWAR_OF(0x01));
 }
 
 /* The same for quotes and backslashes among ASCII: taking 1 from what differs in nothing. */
 static uint64_t beyond_plain(uint64_t word)
 {
-    return beyond_printable(word) | ((word ^ EIGHT('"')) - EIGHT(0x01)) |
-           ((word ^ EIGHT('\\')) - EIGHT(0x01));
+    return beyond_printable(word) | ((word ^ SWAR_OF('"')) - SWAR_OF(0x01)) |
+           ((word ^ SWAR_OF('\\')) - SWAR_OF(0x01));
 }
 
 static bool plain_word(const uint8_t *pos)
 {
-    return (beyond_printable(load_word(pos)) & EIGHT(0x80)) == 0;
-}
-
-/* Up to eight bytes, filled up with those that are there: some stand in it twice. */
-static uint64_t short_word(struct bytes text)
-{
-    const uint8_t *end = text.ptr + text.len;
-    if (text.len < 4) {
-        return EIGHT(0x20) ^ ((text.ptr[0] ^ 0x20U) | (text.ptr[text.len / 2] ^ 0x20U) << 8 |
-                              (uint64_t)(end[-1] ^ 0x20U) << 16);
-    }
-    uint32_t first;
-    uint32_t last;
-    memcpy(&first, text.ptr, sizeof(first));
-    memcpy(&last, end - sizeof(last), sizeof(last));
-    return (uint64_t)first << 32 | last;
+    return (beyond_printable(swar_load(pos)) & SWAR_HIGH_BITS) == 0;
 }
 
 bool text_is_plain(struct bytes text)
@@ -72,16 +49,17 @@ bool text_is_plain(struct bytes text)
     if (bytes_empty(text)) {
         return true;
     }
-    if (text.len < sizeof(uint64_t)) {
-        return (beyond_plain(short_word(text)) & EIGHT(0x80)) == 0;
+    if (text.len < SWAR_SIZE) {
+        return (beyond_plain(swar_load_short(text)) & SWAR_HIGH_BITS) == 0;
     }
     /* The last word begins where it has to, over some bytes for the second time. */
-    const uint8_t *last = text.ptr + text.len - sizeof(uint64_t);
-    uint64_t beyond = beyond_plain(load_word(last));
-    for (const uint8_t *pos = text.ptr; pos < last; pos += sizeof(uint64_t)) {
-        beyond |= beyond_plain(load_word(pos));
+    const uint8_t *last = text.ptr + text.len - SWAR_SIZE;
+    for (const uint8_t *pos = text.ptr; pos < last; pos += SWAR_SIZE) {
+        if ((beyond_plain(swar_load(pos)) & SWAR_HIGH_BITS) != 0) {
+            return false;
+        }
     }
-    return (beyond & EIGHT(0x80)) == 0;
+    return (beyond_plain(swar_load(last)) & SWAR_HIGH_BITS) == 0;
 }
 
 static size_t plain_run(struct bytes text, size_t from)

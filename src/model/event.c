@@ -14,9 +14,7 @@ static const char *const field_names[EVENT_FIELD_COUNT] = {
 #undef EVENT_FIELD
 };
 
-/* Where the text of a field stands in an event; 0, which no text has, for fields that are not plain
- * text. */
-static const size_t text_offsets[EVENT_FIELD_COUNT] = {
+const uint16_t event_text_offsets[EVENT_FIELD_COUNT] = {
     [EVENT_id] = offsetof(struct event, id),
     [EVENT_aggregate_type] = offsetof(struct event, aggregate_type),
     [EVENT_aggregate_id] = offsetof(struct event, aggregate_id),
@@ -92,14 +90,5 @@ bool event_field_parse(struct bytes name, enum event_field *ret_field)
 bool event_field_is_text(enum event_field field)
 {
     ASSERT((size_t)field < EVENT_FIELD_COUNT);
-    return text_offsets[field] != 0;
-}
-
-struct bytes event_text(const struct event *event, enum event_field field)
-{
-    if (!event_field_is_text(field))
-        return BYTES_ABSENT;
-    struct bytes text;
-    memcpy(&text, (const uint8_t *)event + text_offsets[field], sizeof(text));
-    return text;
+    return event_text_offsets[field] != 0;
 }

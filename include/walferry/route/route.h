@@ -69,7 +69,7 @@ void route_free(struct route *route);
  * events may go to), ROW_PARTITION (negative), ROW_TOO_LARGE (the arena is full); its `where` is
  * the event's place. *ret_placement is written for PLACED, and for POISON to say where the row
  * leads: its topic is absent where there is none, and may be one that no event goes to. */
-MUST_USE enum route_outcome route_event(const struct route *route, const struct event *event,
+MUST_USE enum route_outcome route_event(struct route *route, const struct event *event,
                                         struct arena *arena, struct placement *ret_placement,
                                         struct err *err);
 /* [A-Za-z0-9._-]{1,249}, not "." or "..". */

@@ -138,6 +138,24 @@ START_TEST(internal_and_reserved_names_are_poison)
 }
 END_TEST
 
+/* A topic that was good is remembered, and no other is taken for it. */
+START_TEST(one_good_topic_vouches_for_no_other)
+{
+    use("${aggregate_type}", NULL, 0);
+    for (int i = 0; i < 2; i++) {
+        event.aggregate_type = BYTES_LIT("orders");
+        assert_topic("orders");
+        assert_topic("orders");
+        event.aggregate_type = BYTES_LIT("order ");
+        assert_poison(ERR_ROW_TOPIC, "is not a topic name");
+        event.aggregate_type = BYTES_LIT("order");
+        assert_topic("order");
+        event.aggregate_type = BYTES_LIT("orders.dead-letter");
+        assert_poison(ERR_ROW_TOPIC, "reserved");
+    }
+}
+END_TEST
+
 START_TEST(the_topic_of_the_row_is_checked_likewise)
 {
     use("x", NULL, 0);
@@ -361,6 +379,7 @@ static Suite *suite_of_route(void)
     tcase_add_test(tcase, a_row_without_a_field_of_the_template_is_poison);
     tcase_add_test(tcase, a_rendered_name_that_kafka_forbids_is_poison);
     tcase_add_test(tcase, a_name_too_long_is_poison);
+    tcase_add_test(tcase, one_good_topic_vouches_for_no_other);
     tcase_add_test(tcase, internal_and_reserved_names_are_poison);
     tcase_add_test(tcase, the_topic_of_the_row_is_checked_likewise);
     tcase_add_test(tcase, a_negative_partition_is_poison);

@@ -3,13 +3,12 @@
  * swar: eight bytes at a time in a plain register, for the loops that look at every byte of a row;
  * and four such words a step, with one branch, since nearly all text answers no.
  *
- * Private to base. Each test answers "is there any such byte among the eight", exactly, whatever
+ * Each test answers "is there any such byte among the eight", exactly, whatever
  * the byte order; which of them it is, the caller finds byte by byte.
  */
 #pragma once
 
-#include <stdint.h>
-#include <string.h>
+#include "walferry/base/bytes.h"
 
 #define SWAR_SIZE      8
 #define SWAR_STEP      (4 * SWAR_SIZE)
@@ -21,6 +20,20 @@ static inline uint64_t swar_load(const uint8_t *pos)
     uint64_t word;
     memcpy(&word, pos, sizeof(word));
     return word;
+}
+
+/* Text of 1 to 7 bytes, of which some stand in the word several times. */
+static inline uint64_t swar_load_short(struct bytes text)
+{
+    const uint8_t *end = text.ptr + text.len;
+    if (text.len < 4)
+        return SWAR_OF(1) * text.ptr[0] ^ (uint64_t)(text.ptr[0] ^ text.ptr[text.len / 2]) << 8 ^
+               (uint64_t)(text.ptr[0] ^ end[-1]) << 16;
+    uint32_t first;
+    uint32_t last;
+    memcpy(&first, text.ptr, sizeof(first));
+    memcpy(&last, end - sizeof(last), sizeof(last));
+    return (uint64_t)first << 32 | last;
 }
 
 /* Any byte beyond ASCII. */
