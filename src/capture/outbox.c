@@ -301,8 +301,11 @@ static void read_headers(struct row_reader *reader)
     const struct outbox_source *source = &reader->outbox->sources[EVENT_headers];
     if (source->column < 0)
         return;
+    bool arrays = source->reader == READ_ARRAYS;
+    if (!arrays && reader->row.values[source->column].kind == VALUE_NULL)
+        return;
     struct cell cell = read_cell(reader, source->column);
-    if (source->reader == READ_ARRAYS) {
+    if (arrays) {
         struct cell values = {0};
         if (source->pair >= 0)
             values = read_cell(reader, source->pair);

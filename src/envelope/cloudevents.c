@@ -32,10 +32,13 @@ enum attribute {
     ATTRIBUTE_COUNT,
 };
 
+/* As much as is copied at once. */
+#define OPENING_MAX 24
+
 struct attribute_row {
     const char *name; /* in the document */
     /* What stands there between the value before it and its own. */
-    const char *opening;
+    char opening[OPENING_MAX];
     size_t opening_len;
     const char *header;
     size_t header_len;
@@ -104,6 +107,7 @@ static struct bytes content_type(enum payload_kind kind)
     UNREACHABLE();
 }
 
+/* Our own text, which is plain, as the source is, an URI reference. */
 static inline void add(struct attribute_values *values, enum attribute attribute, struct bytes text)
 {
     if (bytes_empty(text)) {
@@ -113,17 +117,29 @@ static inline void add(struct attribute_values *values, enum attribute attribute
     values->len += attributes[attribute].opening_len + text.len + 1;
 }
 
+/* Text of the row. */
+static inline void add_field(struct attribute_values *values, enum attribute attribute,
+                             struct bytes text)
+{
+    if (bytes_empty(text)) {
+        return;
+    }
+    values->plain = values->plain && text_is_plain(text);
+    add(values, attribute, text);
+}
+
 static void fill(struct attribute_values *values, const struct rendering *rendering)
 {
     const struct event *event = rendering->event;
     bool known = !lsn_is_none(event->position.commit_lsn);
     values->count = 0;
     values->len = 0;
+    values->plain = true;
     add(values, ATTRIBUTE_SPECVERSION, BYTES_LIT("1.0"));
-    add(values, ATTRIBUTE_ID, event->id);
+    add_field(values, ATTRIBUTE_ID, event->id);
     add(values, ATTRIBUTE_SOURCE, rendering->envelope->source);
-    add(values, ATTRIBUTE_TYPE, event->event_type);
-    add(values, ATTRIBUTE_SUBJECT, event->aggregate_id);
+    add_field(values, ATTRIBUTE_TYPE, event->event_type);
+    add_field(values, ATTRIBUTE_SUBJECT, event->aggregate_id);
     /* Without a position the time of the commit is not known, and another would be false. */
     if (known || event->has_occurred_at) {
         values->time = clock_format(rendering->time_us);
@@ -134,14 +150,20 @@ static void fill(struct attribute_values *values, const struct rendering *render
         values->sequence = position_format(event->position);
         add(values, ATTRIBUTE_SEQUENCE, bytes_make(values->sequence.text, POSITION_TEXT_MAX - 1));
     }
-    add(values, ATTRIBUTE_PARTITIONKEY, rendering->placement->key);
-    add(values, ATTRIBUTE_AGGREGATETYPE, event->aggregate_type);
-    add(values, ATTRIBUTE_DATAVERSION, event->event_version);
+    struct bytes key = rendering->placement->key;
+    /* Mostly the same text, which was looked at. */
+    if (key.ptr == event->aggregate_id.ptr && key.len == event->aggregate_id.len) {
+        add(values, ATTRIBUTE_PARTITIONKEY, key);
+    } else {
+        add_field(values, ATTRIBUTE_PARTITIONKEY, key);
+    }
+    add_field(values, ATTRIBUTE_AGGREGATETYPE, event->aggregate_type);
+    add_field(values, ATTRIBUTE_DATAVERSION, event->event_version);
     add(values, ATTRIBUTE_ENVELOPEVERSION, BYTES_LIT("1"));
-    add(values, ATTRIBUTE_CORRELATIONID, event->correlation_id);
-    add(values, ATTRIBUTE_CAUSATIONID, event->causation_id);
-    add(values, ATTRIBUTE_TRACEPARENT, event->traceparent);
-    add(values, ATTRIBUTE_TRACESTATE, event->tracestate);
+    add_field(values, ATTRIBUTE_CORRELATIONID, event->correlation_id);
+    add_field(values, ATTRIBUTE_CAUSATIONID, event->causation_id);
+    add_field(values, ATTRIBUTE_TRACEPARENT, event->traceparent);
+    add_field(values, ATTRIBUTE_TRACESTATE, event->tracestate);
     add(values, ATTRIBUTE_REPLAY, event->replay ? BYTES_LIT("true") : BYTES_ABSENT);
 }
 
@@ -184,18 +206,12 @@ static bool check_required(const struct event *event, struct err *err)
     return check_value(&attributes[ATTRIBUTE_ID], event->id, err) && missing(ATTRIBUTE_TYPE, err);
 }
 
-/* Our own text is plain, and so is the source, an URI reference. */
-static bool check_values(struct attribute_values *values, struct err *err)
+static bool check_values(const struct attribute_values *values, struct err *err)
 {
-    values->plain = true;
     for (size_t i = 0; i < values->count; i++) {
         const struct attribute_row *row = &attributes[values->values[i].attribute];
         struct bytes text = values->values[i].text;
-        if (row->field == NULL || text_is_plain(text)) {
-            continue;
-        }
-        values->plain = false;
-        if (!check_value(row, text, err)) {
+        if (row->field != NULL && !check_value(row, text, err)) {
             return false;
         }
     }
@@ -219,7 +235,8 @@ static const struct attribute_values *collect(const struct rendering *rendering,
         return NULL;
     }
     fill(attribute_values, rendering);
-    bool good = check_required(rendering->event, err) && check_values(attribute_values, err);
+    bool good = check_required(rendering->event, err) &&
+                (attribute_values->plain || check_values(attribute_values, err));
     return good ? attribute_values : NULL;
 }
 
@@ -251,6 +268,18 @@ static inline uint8_t *put_short(uint8_t *out, const void *from, size_t len)
     return out + len;
 }
 
+/* Mostly with what lies behind it in the table: of a length that the compiler knows, and what is
+ * too much the value overwrites. */
+static inline uint8_t *put_opening(uint8_t *out, const uint8_t *end,
+                                   const struct attribute_row *row)
+{
+    if (end - out < OPENING_MAX) {
+        return put_short(out, row->opening, row->opening_len);
+    }
+    memcpy(out, row->opening, OPENING_MAX);
+    return out + row->opening_len;
+}
+
 /* The attributes, when none needs an escape. */
 static void write_plain(struct buf *out, const struct attribute_values *values)
 {
@@ -262,7 +291,7 @@ static void write_plain(struct buf *out, const struct attribute_values *values)
     for (size_t i = 0; i < values->count; i++) {
         const struct attribute_row *row = &attributes[values->values[i].attribute];
         struct bytes text = values->values[i].text;
-        pos = put_short(pos, row->opening, row->opening_len);
+        pos = put_opening(pos, start + values->len, row);
         pos = put_short(pos, text.ptr, text.len);
         *pos++ = '"';
     }

@@ -28,28 +28,26 @@ const uint16_t event_text_offsets[EVENT_FIELD_COUNT] = {
 };
 _Static_assert(offsetof(struct event, position) == 0, "offset 0 is free to say: no text");
 
-/* Eight digits at a time: each half of a byte goes into a byte of its own, and what is above 9 to
- * the letters. */
-static void write_hex(char *out, size_t digit_count, uint64_t value)
+/* Eight digits: each half of a byte goes into a byte of its own, and what is above 9 to the
+ * letters.
+ */
+static inline void write_hex(char *out, uint32_t value)
 {
-    for (size_t at = 0; at < digit_count; at += 8) {
-        uint64_t word = (uint32_t)(value >> (4 * (digit_count - at - 8)));
-        word = (word << 16 & UINT64_C(0x0000FFFF00000000)) | (word & UINT64_C(0x000000000000FFFF));
-        word = (word << 8 & UINT64_C(0x00FF000000FF0000)) | (word & UINT64_C(0x000000FF000000FF));
-        word = (word << 4 & UINT64_C(0x0F000F000F000F00)) | (word & UINT64_C(0x000F000F000F000F));
-        uint64_t letters =
-            (word + UINT64_C(0x0606060606060606)) >> 4 & UINT64_C(0x0101010101010101);
-        word += UINT64_C(0x3030303030303030) + letters * ('A' - '0' - 10);
-        bytes_store_u64(out + at, word);
-    }
+    uint64_t word = value;
+    word = (word << 16 & UINT64_C(0x0000FFFF00000000)) | (word & UINT64_C(0x000000000000FFFF));
+    word = (word << 8 & UINT64_C(0x00FF000000FF0000)) | (word & UINT64_C(0x000000FF000000FF));
+    word = (word << 4 & UINT64_C(0x0F000F000F000F00)) | (word & UINT64_C(0x000F000F000F000F));
+    uint64_t letters = (word + UINT64_C(0x0606060606060606)) >> 4 & UINT64_C(0x0101010101010101);
+    bytes_store_u64(out, word + UINT64_C(0x3030303030303030) + letters * ('A' - '0' - 10));
 }
 
 struct position_text position_format(struct position position)
 {
     struct position_text formatted;
-    write_hex(formatted.text, 16, position.commit_lsn.value);
+    write_hex(formatted.text, (uint32_t)(position.commit_lsn.value >> 32));
+    write_hex(formatted.text + 8, (uint32_t)position.commit_lsn.value);
     formatted.text[16] = '-';
-    write_hex(formatted.text + 17, 8, position.index);
+    write_hex(formatted.text + 17, position.index);
     formatted.text[POSITION_TEXT_MAX - 1] = '\0';
     return formatted;
 }
