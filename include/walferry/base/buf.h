@@ -16,8 +16,8 @@
 struct buf {
     uint8_t *ptr;
     size_t len;
-    size_t cap; /* of ptr; never more than max and a NUL */
-    size_t max; /* bytes; appending past it fails */
+    size_t cap;
+    size_t max; /* bytes; appending past it fails. May be moved, but not below len */
     bool failed;
     bool starved; /* it failed for want of memory, not at the ceiling */
 };
@@ -61,8 +61,8 @@ static inline struct bytes buf_bytes(const struct buf *buf)
  * The caller then adds what it wrote to buf->len. */
 MUST_USE static inline uint8_t *buf_reserve(struct buf *buf, size_t len)
 {
-    /* Less than what is left, which leaves the place of the NUL. */
-    bool room = !buf->failed && len < buf->cap - buf->len;
+    /* Less than what is left of the memory, which leaves the place of the NUL. */
+    bool room = !buf->failed && len < buf->cap - buf->len && len <= buf->max - buf->len;
     return room ? buf->ptr + buf->len : buf_grow(buf, len);
 }
 

@@ -22,6 +22,31 @@ START_TEST(append_past_ceiling_fails_and_sticks)
 }
 END_TEST
 
+/* Memory that is there already does not lift a ceiling that was lowered. */
+START_TEST(a_lower_ceiling_holds_and_a_raised_one_gives_room)
+{
+    char storage[9];
+    struct buf buf;
+    buf_init_over(&buf, storage, sizeof(storage));
+    buf.max -= 4;
+    buf_put_str(&buf, "abc");
+    buf_put(&buf, "de", 2);
+    ck_assert(!buf_ok(&buf));
+    buf.failed = false;
+    buf_put_u8(&buf, 'd');
+    buf_put_u8(&buf, 'e');
+    ck_assert(!buf_ok(&buf));
+    buf.failed = false;
+    ck_assert_ptr_null(buf_reserve(&buf, 1));
+    ck_assert_bytes(buf_bytes(&buf), "abcd");
+    buf.failed = false;
+    buf.max += 4;
+    buf_put(&buf, "efgh", 4);
+    ck_assert(buf_ok(&buf));
+    ck_assert_str_eq(buf_cstr(&buf), "abcdefgh");
+}
+END_TEST
+
 START_TEST(every_append_meets_the_ceiling)
 {
     struct buf buf;
@@ -254,6 +279,7 @@ static Suite *suite_of_buf(void)
     Suite *suite = suite_create("buf");
     TCase *tcase = tcase_create("buf");
     tcase_add_test(tcase, append_past_ceiling_fails_and_sticks);
+    tcase_add_test(tcase, a_lower_ceiling_holds_and_a_raised_one_gives_room);
     tcase_add_test(tcase, every_append_meets_the_ceiling);
     tcase_add_test(tcase, lengths_that_overflow_are_refused);
     tcase_add_test(tcase, ceiling_itself_fits);
