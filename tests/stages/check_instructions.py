@@ -4,6 +4,7 @@
 
     check_instructions.py WALK BUILD TABLE            compare
     check_instructions.py WALK BUILD TABLE --write    write the table anew
+    check_instructions.py --self-test                 show that a loss is found
 
 WALK is the program of stages.c and BUILD names the compiler and its options. Instructions are
 counted by valgrind's callgrind, which gives the same numbers whatever else the machine does, and
@@ -114,6 +115,43 @@ def write(program, build, path):
         file.write(text)
 
 
+# Two functions, of which one calls the other twice and something of the C library.
+PROFILE = """events: Ir
+fn=(1) walk
+5 10
+cfn=(2) decode
+calls=2 0
+6 30
+fn=(2)
+9 20
+cfn=(3) memcpy
+calls=2 0
++1 10
+fn=(3)
+* 10
+"""
+
+
+def self_test():
+    with tempfile.NamedTemporaryFile('w') as file:
+        file.write(PROFILE)
+        file.flush()
+        cost, total = inclusive(file.name)
+    table = {'decode': 1000, 'ledger': 20}
+    checks = {
+        'a profile adds up': (cost, total) == ({'walk': 40, 'decode': 30, 'memcpy': 10}, 40),
+        'the table itself passes': not worse(table, table),
+        'less passes': not worse({'decode': 10, 'ledger': 1}, table),
+        'five percent more pass': not worse({'decode': 1050, 'ledger': 30}, table),
+        'more is found': len(worse({'decode': 1051, 'ledger': 31}, table)) == 2,
+        'a stage without a number is found': len(worse({'route': 100}, table)) == 1,
+    }
+    print(f'1..{len(checks)}')
+    for number, (name, good) in enumerate(checks.items(), 1):
+        print(f'{"ok" if good else "not ok"} {number} - {name}')
+    return 0 if all(checks.values()) else 1
+
+
 def compare(program, build, table):
     same = build == table['build']
     print(f'1..{len(FORMATS)}')
@@ -136,6 +174,8 @@ def compare(program, build, table):
 
 
 def main():
+    if sys.argv[1:] == ['--self-test']:
+        return self_test()
     if len(sys.argv) not in (4, 5) or (len(sys.argv) == 5 and sys.argv[4] != '--write'):
         sys.exit(__doc__)
     program, build, path = sys.argv[1:4]
