@@ -3,8 +3,10 @@
 for exactly once a distributed worker of one, because standalone has no such mode."""
 
 import dataclasses
+import glob
 import json
 import os
+import re
 import threading
 import time
 import urllib.error
@@ -40,6 +42,12 @@ TUNED = {
     'producer.override.linger.ms': 5,
     'producer.override.buffer.memory': 134217728,
 }
+
+
+def version(cache):
+    for path in glob.glob(os.path.join(cache, 'debezium', 'lib', 'debezium-connector-postgres-*')):
+        return re.sub(r'.*-postgres-(.*)\.jar', r'\1', path)
+    return 'not found'
 
 
 def write_properties(path, settings):

@@ -9,8 +9,10 @@ from servers import Failure, tail
 TICK = os.sysconf('SC_CLK_TCK')
 # Between looks at the topic: fine until the first event is there, because that moment is a result.
 FIRST_POLL, POLL = 0.002, 0.025
-# So long without a new record after the last that was expected, and the run is over. Markers of
-# transactions take offsets too, so the count alone does not tell.
+# And no more of the time than this, however many topics there are.
+LOOKING = 0.1
+# So long without a new record after the last that was expected, and the records are counted: markers
+# of transactions take offsets too, so the offsets alone do not tell.
 QUIET = 1.5
 STALL = 300
 LEAST_PART = 0.2
@@ -101,6 +103,7 @@ class Drain:
 
     def step(self, expected):
         """False when all is there and stands still."""
+        began = time.monotonic()
         total = offsets_sum(self.bench.kafka.broker, self.run.topics, self.contender.committed)
         now = time.monotonic()
         if total != (self.last['total'] if self.last else 0):
@@ -113,17 +116,30 @@ class Drain:
             return False
         if self.run.ended() or since > STALL:
             what = 'ended' if self.run.ended() else 'stands still'
-            raise Failure(f'{self.contender.name} {what} at {total} of {expected} records:\n'
+            raise Failure(f'{self.contender.name} {what} at {total} of {expected} offsets:\n'
                           f'{tail(self.run.log)}')
-        time.sleep(FIRST_POLL if self.first is None else POLL)
+        time.sleep(max(FIRST_POLL if self.first is None else POLL, (now - began) / LOOKING))
         return True
 
-    def measure(self, expected):
+    def measure(self, rows, count):
+        """`count` reads the topic and tells how many records there are. Fails when there are not
+        `rows`."""
         broker = cpu(self.bench.kafka.process.pid)
         self.run.start()
-        while self.step(expected):
-            pass
-        return self.result(expected, broker)
+        expected = rows
+        while True:
+            while self.step(expected):
+                pass
+            counts = count()
+            if counts['records'] >= rows:
+                break
+            expected = self.last['total'] + 1  # it paused, with markers in place of records
+        if counts['records'] > rows:
+            raise Failure(f"{self.contender.name}: {counts['records']} records in the topic, and "
+                          f'{rows} rows in the backlog')
+        result = self.result(rows, broker)
+        result['value_bytes'] = counts['value_bytes'] / rows
+        return result
 
     def result(self, expected, broker):
         first, last = self.first, self.last

@@ -7,7 +7,7 @@ import re
 import statistics
 import subprocess
 
-from roster import split
+import debezium
 
 
 def first_line(*arguments, environment=None):
@@ -46,6 +46,8 @@ def machine():
 def versions(bench):
     result = {f'walferry {label}'.strip(): first_line(path, 'version').removeprefix('walferry ')
               for label, path in bench.options.walferry.items()}
+    if any('debezium' in name for name in bench.options.contenders):
+        result['Debezium'] = debezium.version(bench.options.cache)
     java = subprocess.run(['java', '-version'], capture_output=True, text=True, check=False)
     result.update({'PostgreSQL': bench.postgresql.version(), 'Kafka': bench.kafka.version(),
                    'librdkafka': librdkafka_version(bench),

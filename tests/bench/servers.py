@@ -79,9 +79,9 @@ def tail(path, lines=25):
         return ''
 
 
-def spawn(arguments, log, user=None, environment=None):
+def spawn(arguments, log, user=None, environment=None, death='KILL'):
     """Starts a process that does not outlive this one. Its output goes to the file `log`."""
-    guard = ['setpriv', '--pdeathsig', 'KILL']
+    guard = ['setpriv', '--pdeathsig', death]
     if user is not None:
         entry = pwd.getpwnam(user)
         guard += ['--reuid', str(entry.pw_uid), '--regid', str(entry.pw_gid), '--init-groups']
@@ -138,7 +138,7 @@ class PostgreSQL:
             file.write(f"{POSTGRESQL_SETTINGS}\nport = {self.port}\n"
                        f"unix_socket_directories = '{self.dir}'\n")
         self.process = spawn([os.path.join(self.bin, 'postgres'), '-D', self.data], self.log,
-                             self.user, self.environment)
+                             self.user, self.environment, death='QUIT')
         give_up = time.monotonic() + DEADLINE
         while subprocess.run(['psql', '-X', '-q', '-c', '', self.conninfo('unix')],
                              capture_output=True, check=False).returncode != 0:
