@@ -301,9 +301,9 @@ static bool same_text(const char *a, const char *b)
 
 static bool same_but_secrets(const char *plain, const char *blanked)
 {
-    struct buf text AUTO(buf_deinit);
     if (plain == NULL || blanked == NULL)
         return plain == blanked;
+    struct buf text AUTO(buf_deinit);
     buf_init(&text, 65536);
     config_redact(plain, &text);
     return strcmp(buf_cstr(&text), blanked) == 0;
