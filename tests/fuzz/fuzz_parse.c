@@ -368,9 +368,9 @@ static void check_replay(struct bytes text)
     }
     struct arguments arguments;
     struct replay_options options;
-    struct buf resume AUTO(buf_deinit);
     if (!read_replay(argc, argv, &arguments, &options))
         return;
+    struct buf resume AUTO(buf_deinit);
     buf_init(&resume, (size_t)1 << 20);
     replay_options_resume(&options, &arguments, NULL, &resume);
     buf_put_u8(&resume, '\0');
