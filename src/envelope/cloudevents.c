@@ -9,6 +9,8 @@
 
 /* RFC 3339 has four digits for the year. */
 #define TIME_END_US INT64_C(253402300800000000)
+#define TIME_SHORT  (sizeof("2026-01-31T12:34:56Z") - 1)
+#define TIME_LONG   (sizeof("2026-01-31T12:34:56.123456Z") - 1)
 
 /* The attributes in the order in which they are written. */
 enum attribute {
@@ -143,7 +145,9 @@ static void fill(struct attribute_values *values, const struct rendering *render
     /* Without a position the time of the commit is not known, and another would be false. */
     if (known || event->has_occurred_at) {
         values->time = clock_format(rendering->time_us);
-        add(values, ATTRIBUTE_TIME, bytes_str(values->time.text));
+        /* With a fraction or without. */
+        size_t len = values->time.text[TIME_SHORT - 1] == 'Z' ? TIME_SHORT : TIME_LONG;
+        add(values, ATTRIBUTE_TIME, bytes_make(values->time.text, len));
     }
     add(values, ATTRIBUTE_DATACONTENTTYPE, content_type(event->payload_kind));
     if (known) {
