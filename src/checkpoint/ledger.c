@@ -339,12 +339,6 @@ bool ledger_room(const struct ledger *ledger)
            ledger->bytes < ledger->opts.max_bytes;
 }
 
-bool ledger_half(const struct ledger *ledger)
-{
-    return (ledger->next_tag - ledger->first_tag) * 2 >= ledger->opts.max_records ||
-           ledger->bytes >= ledger->opts.max_bytes / 2;
-}
-
 struct lsn ledger_published(const struct ledger *ledger)
 {
     return ledger->published;

@@ -270,12 +270,14 @@ void keep_streams(struct relay *relay)
 void keep_dropped(struct relay *relay)
 {
     struct keep *keep = &relay->keep;
-    if (keep->transactional && keep->opened_ns != 0)
+    bool idle = keep->opened_ns == 0 && keep->saving_ns == 0;
+    if (keep->transactional && !idle)
         metrics_add_label(relay->metrics, METRIC_KAFKA_TRANSACTIONS, "aborted", 1);
     /* A position without records that was not saved is not put off for another minute. */
-    if (keep->saving && keep->opened_ns == 0)
+    if (keep->saving && idle)
         keep->saved_ns = 0;
     keep->opened_ns = 0;
+    keep->saving_ns = 0;
     keep->cut = false;
     keep->saving = false;
     keep->claim = CLAIM_NONE;

@@ -76,9 +76,13 @@ struct keep {
     bool rewrite;  /* it vanished */
     bool saving;
     bool cut;               /* what is there is committed before anything follows */
+    bool apart;             /* nothing follows before the save has ended */
     struct lsn doubted;     /* the slot stood there, ahead of the position, when it was claimed */
     struct checkpoint next; /* being saved */
     uint64_t opened_ns;     /* of the first record in the open transaction; 0: it has none */
+    uint64_t saving_ns;     /* the same of the transaction that is being committed */
+    uint64_t records;       /* of the open one */
+    uint64_t bytes;
     uint64_t saved_ns;
     uint64_t busy_until_ns; /* the sink could not save */
     uint64_t next_claim_ns; /* after one that failed */
@@ -291,7 +295,7 @@ void keep_report(struct relay *relay, const struct sink_report *report);
 
 /* save.c: saves. */
 /* A record was taken. */
-void keep_took(struct relay *relay, struct position position);
+void keep_took(struct relay *relay, struct position position, uint64_t cost);
 /* The row before, which was refused again and again, is dealt with: commit that before anything
  * else can fail, or the next replay would have to find out about it once more. */
 void keep_cut(struct relay *relay);

@@ -12,13 +12,18 @@
 /* For the last position of a relay that fails. */
 #define LAST_NS (2 * NS_PER_S)
 
-void keep_took(struct relay *relay, struct position position)
+void keep_took(struct relay *relay, struct position position, uint64_t cost)
 {
     struct keep *keep = &relay->keep;
     if (!keep->transactional)
         return;
-    if (keep->opened_ns == 0)
+    if (keep->opened_ns == 0) {
         keep->opened_ns = relay->now_ns;
+        keep->records = 0;
+        keep->bytes = 0;
+    }
+    keep->records++;
+    keep->bytes += cost;
     keep->events++;
     keep->chain = checkpoint_chain(keep->chain, position);
 }
@@ -40,11 +45,25 @@ static bool midway(const struct relay *relay)
     return (relay->in_hand.open && !relay->in_hand.skip) || relay->suspended;
 }
 
-/* One more PostgreSQL transaction might not fit, and would be split for nothing. */
+/* One more PostgreSQL transaction might not fit, and would be split for nothing; or the transaction
+ * being committed has the other half. */
+static bool full(const struct relay *relay)
+{
+    const struct keep *keep = &relay->keep;
+    return keep->records * 2 >= relay->config->delivery.max_in_flight_events ||
+           keep->bytes * 2 >= relay->config->delivery.max_in_flight_bytes;
+}
+
 static bool enough(const struct relay *relay)
 {
-    return ledger_half(relay->ledger) ||
-           relay->now_ns >= relay->keep.opened_ns + commit_interval_ns(relay);
+    return full(relay) || relay->now_ns >= relay->keep.opened_ns + commit_interval_ns(relay);
+}
+
+/* While another is being committed there is no hurry. */
+static bool complete(const struct relay *relay)
+{
+    const struct keep *keep = &relay->keep;
+    return keep->opened_ns != 0 && !midway(relay) && (keep->saving ? full(relay) : enough(relay));
 }
 
 bool keep_holds(const struct relay *relay)
@@ -54,8 +73,7 @@ bool keep_holds(const struct relay *relay)
         return false;
     if (keep->claim != CLAIM_HELD)
         return keep->transactional;
-    return keep->transactional &&
-           (keep->saving || keep->cut || (keep->opened_ns != 0 && !midway(relay) && enough(relay)));
+    return keep->transactional && ((keep->saving && keep->apart) || keep->cut || complete(relay));
 }
 
 void keep_cut(struct relay *relay)
@@ -160,6 +178,10 @@ static void save(struct relay *relay, struct lsn lsn, struct cursor partial)
     case SINK_TAKEN:
         keep->saving = true;
         keep->rewrite = false;
+        keep->apart = keep->cut || relay->careful.on;
+        keep->cut = false;
+        keep->saving_ns = keep->opened_ns;
+        keep->opened_ns = 0;
         return;
     case SINK_BUSY:
         keep->busy_until_ns = relay->now_ns + BUSY_NS;
@@ -260,9 +282,8 @@ void keep_saved(struct relay *relay, const struct sink_report *report)
     if (keep->stale && source_state(relay->source) == SOURCE_STATE_READY)
         source_ask(relay->source);
     if (report->outcome == SINK_DELIVERED) {
-        keep->opened_ns = 0;
-        keep->cut = false;
         keep->saved_ns = relay->now_ns;
+        keep->saving_ns = 0;
         keep->fenced = 0;
         keep->known = true;
         if (keep->transactional) {
@@ -274,7 +295,7 @@ void keep_saved(struct relay *relay, const struct sink_report *report)
         return;
     }
     if (keep->transactional) {
-        bool idle = keep->opened_ns == 0;
+        bool idle = keep->opened_ns == 0 && keep->saving_ns == 0;
         delivery_refused(relay, report);
         /* No record waits whose delivery would tell that the trouble is over: the next claim does.
          */

@@ -55,6 +55,7 @@ struct script {
     atomic_int claim_outcome;
     atomic_int claim_code;
     atomic_bool save_hold;
+    atomic_bool save_alone; /* nothing is taken meanwhile */
     atomic_bool save_busy;
     atomic_bool save_early;    /* the broker has it before the answer is given */
     atomic_bool save_applies;  /* though it is said to have failed */
@@ -115,16 +116,23 @@ static struct {
     bool applied;
     bool refused; /* a record of the transaction was */
     struct kept next;
+    size_t part; /* of the records, those that the save commits; the others wait for the next */
     size_t count;
     struct pending pending[PENDING_MAX];
     size_t queued;
     struct sink_report queue[2 * PENDING_MAX];
 } fake;
 
+/* Of a transaction that is being committed, or that is open. */
+static size_t part(void)
+{
+    return fake.transactional && fake.saving ? fake.part : fake.count;
+}
+
 static size_t unanswered(void)
 {
     size_t count = 0;
-    for (size_t i = 0; i < fake.count; i++)
+    for (size_t i = 0; i < part(); i++)
         count += !fake.pending[i].answered;
     return count;
 }
@@ -185,7 +193,7 @@ static enum sink_result fake_submit(struct sink *sink, const struct record *reco
     ASSERT(!fake.broken && fake.count < PENDING_MAX);
     if (fake.transactional) {
         ASSERT(fake.claimed && !fake.claiming);
-        if (fake.saving)
+        if (fake.saving && script->save_alone)
             return SINK_BUSY;
     }
     unsigned number = number_of(record);
@@ -215,11 +223,12 @@ static void report(enum sink_report_kind kind, uint64_t tag, int outcome, int co
 static void answer_records(void)
 {
     size_t left = 0;
+    size_t count = part();
     for (size_t i = 0; i < fake.count; i++) {
         struct pending *pending = &fake.pending[i];
         bool fails = (script->fails >> pending->number & 1) != 0 &&
                      (!pending->letter || script->letters_fail);
-        if (pending->answered) {
+        if (pending->answered || i >= count) {
         } else if (fails) {
             pending->answered = true;
             fake.refused = true;
@@ -254,7 +263,7 @@ static void answer_claim(void)
 static void apply(void)
 {
     if (fake.transactional)
-        for (size_t i = 0; i < fake.count; i++)
+        for (size_t i = 0; i < fake.part; i++)
             keep_record(fake.pending[i].number, fake.pending[i].letter);
     keep_position(&fake.next);
     fake.applied = true;
@@ -281,10 +290,12 @@ static void answer_save(void)
     }
     if (!fake.applied)
         apply();
-    for (size_t i = 0; i < fake.count && fake.transactional; i++)
+    for (size_t i = 0; i < fake.part && fake.transactional; i++)
         report(REPORT_RECORD, fake.pending[i].tag, SINK_DELIVERED, 0);
-    if (fake.transactional)
-        fake.count = 0;
+    if (fake.transactional) {
+        fake.count -= fake.part;
+        memmove(fake.pending, fake.pending + fake.part, fake.count * sizeof fake.pending[0]);
+    }
     report(REPORT_SAVED, 0, SINK_DELIVERED, 0);
 }
 
@@ -369,6 +380,7 @@ static enum sink_result fake_save(struct sink *sink, struct bytes position, stru
     memcpy(fake.next.text, position.ptr, position.len);
     fake.next.len = position.len;
     fake.saving = true;
+    fake.part = fake.count;
     fake.applied = false;
     script->saves++;
     if (script->save_early && !is_fenced() && unanswered() == 0 && !fake.refused)
@@ -877,6 +889,33 @@ START_TEST(small_ones_are_not_split)
     await(&script->records, (unsigned)plan.count - 5);
     stop();
     check_exactly_once(false);
+}
+END_TEST
+
+/* What comes while one is committed is taken for the next, and goes down with it. */
+START_TEST(filled_while_committing)
+{
+    exactly_once("max_in_flight_events: 6, commit_interval: 10s");
+    given("eee");
+    given("ee");
+    given("e");
+    script->save_alone = _i == 2;
+    script->save_hold = true;
+    if (_i == 1)
+        fail_saves(1, SINK_RETRY, ERR_KAFKA_DOUBT);
+    world_relay();
+    await(&script->saves, 1);
+    if (_i < 2)
+        await(&script->submitted[5], 1);
+    else
+        turns(50);
+    ck_assert_uint_eq(script->submitted[4], _i < 2);
+    ck_assert_uint_eq(script->saves, 1);
+    script->save_hold = false;
+    await_all();
+    stop();
+    check_exactly_once(true);
+    ck_assert_uint_eq(script->submitted[4], _i == 1 ? 2 : 1);
 }
 END_TEST
 
@@ -2300,8 +2339,8 @@ static Suite *suite(void)
     Suite *suite = suite_create("relay_keep");
     ADD(suite, "transactions", {whole_transactions_are_grouped, 1}, {grouped_by_time, 1},
         {interval_waits_for_the_end, 1}, {larger_than_the_limits, 2}, {small_ones_are_not_split, 1},
-        {killed_at_every_message, MESSAGES - 1}, {killed_around_a_commit, 2},
-        {reports_come_in_pieces, 3});
+        {filled_while_committing, 3}, {killed_at_every_message, MESSAGES - 1},
+        {killed_around_a_commit, 2}, {reports_come_in_pieces, 3});
     ADD(suite, "commits", {commit_fails, 8}, {first_commit_was_larger, 1},
         {server_lost_in_a_commit, 4}, {server_lost_at_every_message, MESSAGES - 1});
     ADD(suite, "records", {record_fails, 18}, {refused_for_long_is_said, 1},

@@ -87,8 +87,6 @@ void ledger_restart(struct ledger *ledger, struct lsn start);
 void ledger_poison(struct ledger *ledger);
 
 bool ledger_room(const struct ledger *ledger);
-/* Half of the room is taken: what is no larger than the other half would still fit. */
-bool ledger_half(const struct ledger *ledger);
 /* End of the finished prefix. */
 struct lsn ledger_published(const struct ledger *ledger);
 /* The place behind the longest run of acknowledged records at the front of the oldest unfinished

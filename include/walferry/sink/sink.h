@@ -130,8 +130,9 @@ struct sink_ops {
      * newest of this pipeline at another server or slot; else absent. Borrowed until the next call
      * of any operation but submit(). */
     struct bytes (*position)(const struct sink *sink);
-    /* Write the position. One at a time, and after a claim. BUSY: offer it again later. Until a
-     * transactional sink has reported it, submit() answers SINK_BUSY. */
+    /* Write the position. One at a time, and after a claim. BUSY: offer it again later. What a
+     * transactional sink takes until it has reported it belongs to the next transaction: it is in
+     * flight until a save() that follows. */
     MUST_USE enum sink_result (*save)(struct sink *sink, struct bytes position, struct err *err);
     /* NULL where nothing lingers. The source has no more for now: what was submitted need not wait
      * for company. */

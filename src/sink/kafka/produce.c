@@ -127,6 +127,15 @@ static enum sink_result refused(struct producer *self, uint32_t topic, const str
     return SINK_FAIL;
 }
 
+static void took(struct producer *self, uint32_t topic)
+{
+    discard(FAILPOINT(PRODUCE_QUEUED));
+    self->topics.items[topic].taken = true;
+    self->topic_detail[0] = '\0';
+    self->in_flight++;
+    hurry_count(self->hurry);
+}
+
 enum sink_result produce(struct producer *self, uint32_t topic, const struct record *record,
                          uint64_t tag, struct err *err)
 {
@@ -137,10 +146,19 @@ enum sink_result produce(struct producer *self, uint32_t topic, const struct rec
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
         return refused(self, topic, record, code, err);
     }
-    discard(FAILPOINT(PRODUCE_QUEUED));
-    self->topics.items[topic].taken = true;
-    self->topic_detail[0] = '\0';
-    self->in_flight++;
-    hurry_count(self->hurry);
+    took(self, topic);
     return SINK_TAKEN;
+}
+
+rd_kafka_resp_err_t produce_staged(struct producer *self, uint32_t topic,
+                                   const struct record *record, uint64_t tag)
+{
+    rd_kafka_resp_err_t code = enqueue(self, self->topics.items[topic].handle, record, tag);
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        took(self, topic);
+    } else if (code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
+               code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) {
+        topics_gone(&self->topics, topic, clock_mono_ns());
+    }
+    return code;
 }

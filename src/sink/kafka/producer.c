@@ -335,7 +335,8 @@ static enum sink_result kafka_submit(struct sink *sink, const struct record *rec
                                      uint32_t *ret_topic, struct err *err)
 {
     struct producer *self = of(sink);
-    if (!transaction_takes(self)) {
+    enum transaction_place place = transaction_place(self);
+    if (place == TRANSACTION_NOT) {
         return SINK_BUSY;
     }
     ASSERT(self->rk != NULL);
@@ -355,11 +356,16 @@ static enum sink_result kafka_submit(struct sink *sink, const struct record *rec
         return SINK_POISON;
     }
     enum sink_result result = topic_ready(self, topic, err);
-    if (result == SINK_TAKEN) {
+    if (result == SINK_TAKEN && place == TRANSACTION_LATER) {
+        result = transaction_stage(self, topic, record, tag) ? SINK_TAKEN : SINK_BUSY;
+        self->topics.items[topic].taken |= result == SINK_TAKEN;
+    } else if (result == SINK_TAKEN) {
         result = produce(self, topic, record, tag, err);
+        if (result == SINK_TAKEN) {
+            transaction_taken(self, tag);
+        }
     }
     if (result == SINK_TAKEN) {
-        transaction_taken(self, tag);
         *ret_topic = topic;
     }
     return result;
@@ -422,7 +428,7 @@ static void kafka_state(const struct sink *sink, struct sink_state *ret_state)
     *ret_state = (struct sink_state){.connected = self->connected,
                                      .retries = self->retries,
                                      .topics = topics_known(&self->topics),
-                                     .pending = self->in_flight,
+                                     .pending = self->in_flight + self->txn.stage.count,
                                      .library = kafka_library_version()};
     if (transaction_detail(self, ret_state->detail, sizeof(ret_state->detail))) {
         return;

@@ -28,7 +28,8 @@ struct producer {
     struct topics topics;
     struct hurry *hurry; /* NULL: records linger as long as the configuration says */
     struct transaction txn;
-    size_t message_max; /* message.max.bytes */
+    struct record staged; /* the one that leaves the stage */
+    size_t message_max;   /* message.max.bytes */
     uint64_t in_flight;
     rd_kafka_resp_err_t fatal; /* cause, 0 */
     bool connected;
@@ -59,6 +60,10 @@ bool producer_fatal_error(const struct producer *self, struct err *err);
 /* produce.c */
 enum sink_result produce(struct producer *self, uint32_t topic, const struct record *record,
                          uint64_t tag, struct err *err);
+
+/* Of one that waited on the stage: no error, or why librdkafka does not take it. */
+rd_kafka_resp_err_t produce_staged(struct producer *self, uint32_t topic,
+                                   const struct record *record, uint64_t tag);
 
 /* report.c */
 size_t report_collect(struct producer *self, struct sink_report *reports, size_t max);

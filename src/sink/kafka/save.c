@@ -123,7 +123,8 @@ static enum sink_result doomed(const struct producer *self, struct err *err)
 enum sink_result save_begin(struct producer *self, struct bytes position, struct err *err)
 {
     struct transaction *txn = &self->txn;
-    if (txn->phase != TRANSACTION_OPEN || txn->saving || txn->noticed || self->rk == NULL) {
+    if (txn->phase != TRANSACTION_OPEN || txn->stage.count > 0 || txn->saving || txn->noticed ||
+        self->rk == NULL) {
         return SINK_BUSY;
     }
     if (txn->doomed || self->fatal != RD_KAFKA_RESP_ERR_NO_ERROR) {

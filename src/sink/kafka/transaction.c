@@ -83,6 +83,7 @@ void transaction_drop(struct producer *self)
     txn->generation++;
     txn->phase = TRANSACTION_NONE;
     forget(txn);
+    stage_clear(&txn->stage);
     if (txn->worker != NULL) {
         worker_cancel(txn->worker);
         end_producer(self, false);
@@ -114,6 +115,7 @@ void transaction_close(struct producer *self)
                   F_STR("topic", self->opts->position_topic));
     }
     txn->worker = NULL;
+    stage_deinit(&txn->stage);
     free((void *)(uintptr_t)txn->position.ptr);
 }
 
@@ -186,11 +188,6 @@ static void claimed(struct producer *self, struct claim *claim)
 }
 
 /* --- records and the position --- */
-
-bool transaction_takes(const struct producer *self)
-{
-    return !self->opts->transactional || self->txn.phase == TRANSACTION_OPEN;
-}
 
 void transaction_taken(struct producer *self, uint64_t tag)
 {
@@ -418,6 +415,7 @@ size_t transaction_collect(struct producer *self, struct sink_report *reports, s
     if (txn->phase == TRANSACTION_COMMITTED) {
         n = report_committed(txn, reports, max);
     }
+    transaction_unstage(self);
     /* Who was told that a record is lost knows that the save is. */
     txn->noticed = txn->noticed && !(txn->refused && txn->notice.kind == REPORT_SAVED);
     if (txn->noticed && n < max) {

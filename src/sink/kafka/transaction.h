@@ -6,12 +6,13 @@
  *     ▲                             ▲                                              │
  *     └── reset() from anywhere     └────────── reports of all records, of the save┘
  *
- * Records are taken in OPEN only. The commit is asked for when every record and the position were
- * acknowledged and none was refused (a refused one dooms the transaction, and only a new producer
- * helps). So the call that commits waits for the coordinator alone, and its time and the errors
- * meanwhile tell whether its requests may have been repeated. A repeated request that was delayed
- * could commit a part of the next transaction: after such a commit the producer is replaced, which
- * makes the broker refuse what is still under way (IN DOUBT: tick() asks for it).
+ * Records go to librdkafka in OPEN only; those that come from FLUSHING on wait on the stage for the
+ * next transaction, which begins with them. The commit is asked for when every record and the
+ * position were acknowledged and none was refused (a refused one dooms the transaction, and only a
+ * new producer helps). So the call that commits waits for the coordinator alone, and its time and
+ * the errors meanwhile tell whether its requests may have been repeated. A repeated request that
+ * was delayed could commit a part of the next transaction: after such a commit the producer is
+ * replaced, which makes the broker refuse what is still under way (IN DOUBT: tick() asks for it).
  *
  * A sink that is not transactional uses NONE, CLAIMING and OPEN, and takes records in all of them.
  */
@@ -20,6 +21,7 @@
 #include <librdkafka/rdkafka.h>
 
 #include "positions.h"
+#include "stage.h"
 #include "walferry/sink/sink.h"
 #include "worker.h"
 
@@ -53,6 +55,7 @@ struct transaction {
     uint64_t topic_missing_ns;       /* since when the producer knows that it is missing, 0 */
     uint64_t first;                  /* tags of the open transaction, consecutive */
     uint64_t count;
+    struct stage stage;      /* records of the next one */
     uint64_t reported;       /* so many of them were handed out as delivered */
     bool doomed;             /* it cannot be committed any more */
     bool holding;            /* `held` waits for its reason */
@@ -81,8 +84,18 @@ void transaction_forget(struct producer *self);
 
 MUST_USE bool transaction_claim(struct producer *self, const struct sink_identity *identity,
                                 struct err *err);
-/* Whether a record may be taken now. */
-bool transaction_takes(const struct producer *self);
+enum transaction_place {
+    TRANSACTION_NOW,   /* a record goes to librdkafka */
+    TRANSACTION_LATER, /* it may wait on the stage */
+    TRANSACTION_NOT,   /* neither */
+};
+
+enum transaction_place transaction_place(const struct producer *self);
+/* The record waits for the next transaction. False: it cannot, and is to be offered again. */
+MUST_USE bool transaction_stage(struct producer *self, uint32_t topic, const struct record *record,
+                                uint64_t tag);
+/* A transaction has begun: it starts with what waited for it, as far as librdkafka takes it. */
+void transaction_unstage(struct producer *self);
 void transaction_taken(struct producer *self, uint64_t tag);
 struct verdict;
 /* This becomes the report of the claim or the save. */

@@ -668,29 +668,6 @@ START_TEST(passed_before_a_rewind)
 }
 END_TEST
 
-START_TEST(half_of_the_room)
-{
-    struct ledger *ledger = make(5, 100, 50);
-    begin(ledger, 100);
-    ck_assert(!ledger_half(ledger));
-    uint64_t a = record(ledger, 100, 1);
-    (void)record(ledger, 100, 2);
-    ck_assert(!ledger_half(ledger));
-    (void)record(ledger, 100, 3);
-    ck_assert(ledger_half(ledger));
-    ack(ledger, a);
-    ck_assert(!ledger_half(ledger));
-    ledger_free(ledger);
-    ledger = make(100, 20, 50);
-    begin(ledger, 100);
-    ck_assert(!ledger_half(ledger));
-    (void)record(ledger, 100, 1);
-    ck_assert(ledger_half(ledger));
-    ck_assert(ledger_room(ledger));
-    ledger_free(ledger);
-}
-END_TEST
-
 /* Whatever happened, acknowledging all of it leads to the place that was told before. */
 START_TEST(submitted_comes_true)
 {
@@ -783,7 +760,6 @@ static Suite *suite_of_ledger(void)
     tcase_add_test(tcase, submitted_is_what_will_be_published);
     tcase_add_test(tcase, passed_is_as_good_as_acknowledged);
     tcase_add_test(tcase, passed_before_a_rewind);
-    tcase_add_test(tcase, half_of_the_room);
     tcase_add_loop_test(tcase, submitted_comes_true, 0, 20);
     tcase_add_loop_exit_test(tcase, broken_rules_are_asserted, 70, 0, (int)ARRAY_LEN(broken_rules));
     suite_add_tcase(suite, tcase);

@@ -234,8 +234,6 @@ START_TEST(records_are_reported_in_order_before_their_save_in_any_portions)
         submit(tag);
     }
     save();
-    uint32_t topic;
-    ck_assert_int_eq(ops->submit(sink, &record, 31, &topic, &err), SINK_BUSY);
     ck_assert_int_eq(ops->save(sink, BYTES_LIT("p"), &err), SINK_BUSY);
     uint64_t expected = 11;
     bool is_saved = false;
@@ -273,6 +271,80 @@ static const struct {
     {RD_KAFKA_RESP_ERR_INVALID_TRANSACTION_TIMEOUT, SINK_HALT, ERR_KAFKA_CONFIG,
      "transaction.max.timeout.ms"},
 };
+
+/* Until all reports of the one before were taken, and in their order. */
+START_TEST(what_comes_while_saving_belongs_to_the_next_transaction)
+{
+    struct sink_state state;
+    uint32_t topic;
+    record.placement.partition = -1;
+    open_claimed();
+    submit(11);
+    save();
+    for (uint64_t tag = 12; tag < 52; tag++) {
+        ck_assert_int_eq(ops->submit(sink, &record, tag, &topic, &err), SINK_TAKEN);
+    }
+    ops->state(sink, &state);
+    ck_assert_uint_ge(state.pending, 40);
+    expect(await(REPORT_SAVED, false), SINK_DELIVERED, ERR_NONE);
+    ck_assert_int_eq(ops->save(sink, BYTES_LIT("p2"), &err), SINK_TAKEN);
+    uint64_t expected = 12;
+    bool is_saved = false;
+    for (int i = 0; i < TURNS && !is_saved; i++) {
+        struct pollfd wait = {.fd = ops->fd(sink), .events = POLLIN};
+        poll(&wait, 1, 100);
+        struct sink_report report[7];
+        size_t count = ops->collect(sink, report, 7);
+        for (size_t j = 0; j < count; j++) {
+            ck_assert_int_eq(report[j].outcome, SINK_DELIVERED);
+            is_saved = report[j].kind == REPORT_SAVED;
+            ck_assert(is_saved || report[j].tag == expected++);
+        }
+    }
+    ck_assert_uint_eq(expected, 52);
+    ops->state(sink, &state);
+    ck_assert_uint_eq(state.pending, 0);
+}
+END_TEST
+
+/* Whether the partition exists, and the size is allowed, librdkafka says while the row is there. */
+START_TEST(what_may_be_refused_waits_for_the_save)
+{
+    static uint8_t large[1000000];
+    uint32_t topic;
+    record.placement.partition = -1;
+    open_claimed();
+    submit(11);
+    save();
+    record.placement.partition = 0;
+    ck_assert_int_eq(ops->submit(sink, &record, 12, &topic, &err), SINK_BUSY);
+    record.placement.partition = -1;
+    memset(large, 'x', sizeof(large));
+    record.value = bytes_make(large, sizeof(large));
+    ck_assert_int_eq(ops->submit(sink, &record, 12, &topic, &err), SINK_BUSY);
+    expect(await(REPORT_SAVED, false), SINK_DELIVERED, ERR_NONE);
+    ck_assert_int_eq(ops->submit(sink, &record, 12, &topic, &err), SINK_POISON);
+}
+END_TEST
+
+START_TEST(a_reset_forgets_what_waits_for_the_next_transaction)
+{
+    struct sink_state state;
+    uint32_t topic;
+    record.placement.partition = -1;
+    open_claimed();
+    submit(11);
+    save();
+    ck_assert_int_eq(ops->submit(sink, &record, 12, &topic, &err), SINK_TAKEN);
+    ck_assert(ops->reset(sink, &err));
+    ops->state(sink, &state);
+    ck_assert_uint_eq(state.pending, 0);
+    claim();
+    submit(13);
+    save();
+    expect(await(REPORT_SAVED, false), SINK_DELIVERED, ERR_NONE);
+}
+END_TEST
 
 START_TEST(an_error_of_the_coordinator_fails_the_claim_or_passes)
 {
@@ -660,6 +732,9 @@ static Suite *suite_of_transaction(void)
     tcase_add_test(tests,
                    what_breaks_a_promise_does_not_open_and_what_cannot_start_fails_the_claim);
     tcase_add_test(tests, records_are_reported_in_order_before_their_save_in_any_portions);
+    tcase_add_test(tests, what_comes_while_saving_belongs_to_the_next_transaction);
+    tcase_add_test(tests, what_may_be_refused_waits_for_the_save);
+    tcase_add_test(tests, a_reset_forgets_what_waits_for_the_next_transaction);
     tcase_add_loop_test(tests, an_error_of_the_coordinator_fails_the_claim_or_passes, 0,
                         (int)ARRAY_LEN(claims));
     tcase_add_test(tests, a_claim_waits_for_a_broker_and_can_be_given_up);
