@@ -13,10 +13,15 @@ CLIENT = 'bench'
 NOT_YET = {3, 5, 6, 13}
 TIMED_OUT, EXISTS = 7, 36
 DEADLINE = 60
+# Thousands of partitions take their time.
+PATIENCE = 300
 
 
 class WireError(Exception):
-    """The broker refused a request."""
+    """The broker refused a request: what for, and the number of the error."""
+
+    def __str__(self):
+        return self.args[0]
 
 
 def text(value):
@@ -85,6 +90,18 @@ class Broker:
             return False
 
     def offsets(self, topics, committed=False):
+        """As look(), but waits for a broker that is not ready for it."""
+        pause, give_up = 0.02, time.monotonic() + PATIENCE
+        while True:
+            try:
+                return self.look(topics, committed)
+            except WireError as error:
+                if error.args[1] not in NOT_YET or time.monotonic() > give_up:
+                    raise
+            time.sleep(pause)
+            pause = min(2 * pause, 1)
+
+    def look(self, topics, committed):
         """Next offset of each partition: {(topic, partition): offset}. `topics` maps names to
         counts of partitions. With `committed` only what a read_committed consumer may read."""
         body = struct.pack('>ibi', -1, int(committed), len(topics))
@@ -117,14 +134,7 @@ class Broker:
                 body += text(key) + text(value)
         body += struct.pack('>i?', DEADLINE * 1000, False)
         self.check(self.call(CREATE_TOPICS, 2, body), True, {0, EXISTS})
-        give_up = time.monotonic() + DEADLINE
-        while True:
-            try:
-                return self.offsets(topics)
-            except WireError as error:
-                if error.args[1] not in NOT_YET or time.monotonic() > give_up:
-                    raise
-                time.sleep(0.02)
+        self.offsets(topics)
 
     def delete(self, names):
         body = struct.pack('>i', len(names)) + b''.join(text(name) for name in names)
