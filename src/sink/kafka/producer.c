@@ -66,6 +66,11 @@ void producer_wake(const struct producer *self)
     (void)written; /* a full counter is readable as well */
 }
 
+bool producer_gap(const struct producer *self)
+{
+    return self->fatal == RD_KAFKA_RESP_ERR__GAPLESS_GUARANTEE;
+}
+
 /* Always false, like err_set(). */
 bool producer_fatal_error(const struct producer *self, struct err *err)
 {
@@ -340,6 +345,9 @@ static enum sink_result kafka_submit(struct sink *sink, const struct record *rec
         return SINK_BUSY;
     }
     ASSERT(self->rk != NULL);
+    if (producer_gap(self) && self->in_flight > 0) {
+        return SINK_BUSY;
+    }
     if (self->fatal != RD_KAFKA_RESP_ERR_NO_ERROR) {
         producer_fatal_error(self, err);
         return SINK_FAIL;

@@ -56,6 +56,8 @@ void producer_drop(struct producer *self);
 /* A new producer in place of the old one, nothing in flight. */
 MUST_USE bool producer_renew(struct producer *self, struct err *err);
 bool producer_fatal_error(const struct producer *self, struct err *err);
+/* It is unusable because a batch was refused; of each record in flight a report tells more. */
+bool producer_gap(const struct producer *self);
 
 /* produce.c */
 enum sink_result produce(struct producer *self, uint32_t topic, const struct record *record,

@@ -45,9 +45,8 @@ const struct refusal refusals[] = {
      HINT_TOPICS},
     {"topic.metadata.propagation.max.ms", NULL, "walferry itself waits for topics", HINT_TOPICS},
     {"topic.blacklist", NULL, "records for these topics could never be delivered", HINT_REMOVE},
-    {"enable.gapless.guarantee", "false|f|0",
-     "it makes the producer unusable on the first failed batch; walferry replays instead",
-     HINT_REMOVE},
+    {"enable.gapless.guarantee", "true|t|1",
+     "what stands behind a refused batch would be published before it", HINT_REMOVE},
     {"delivery.report.only.error", "false|f|0", "walferry would not learn what was delivered",
      HINT_REMOVE},
     {"transactional.id", NULL, TRANSACTIONS, HINT_GUARANTEE},
@@ -211,6 +210,9 @@ static uint64_t least_kbytes(const struct sink_opts *opts)
 
 static const char *const defaults[][2] = {
     {"enable.idempotence", "true"},
+    /* A batch that the broker refuses ends the producer. Without it librdkafka would go on with the
+     * records behind before it is told to stop. */
+    {"enable.gapless.guarantee", "true"},
     {"acks", "all"},
     {"message.timeout.ms", "0"},
     {"partitioner", "murmur2_random"},

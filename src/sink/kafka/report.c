@@ -24,8 +24,9 @@ static struct sink_report report_of(struct producer *self, const rd_kafka_messag
         self->opts->transactional ? outcome_in_transaction(code) : outcome_of(code);
     if (outcome.outcome != SINK_DELIVERED) {
         self->fatal = rd_kafka_fatal_error(self->rk, NULL, 0);
-        /* What a broken producer gives back bears codes of the aftermath; the cause decides. */
-        if (self->fatal != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        /* What a broken producer gives back bears codes of the aftermath; the cause decides. Of a
+         * gap, that is the first report that failed. */
+        if (self->fatal != RD_KAFKA_RESP_ERR_NO_ERROR && !producer_gap(self)) {
             code = self->fatal;
             outcome = outcome_of_fatal(code);
         }

@@ -61,7 +61,7 @@ static const char *const promises[][2] = {
     {"retries", "0"},
     {"message.send.max.retries", "5"},
     {"allow.auto.create.topics", "true"},
-    {"enable.gapless.guarantee", "true"},
+    {"enable.gapless.guarantee", "false"},
     {"delivery.report.only.error", "true"},
     {"transactional.id", "x"},
     {"plugin.library.paths", "evil.so"},
