@@ -84,8 +84,8 @@ class Backlog:
             "SET synchronous_commit = off;\n"
             f"CALL bench_load({workload.rows}, {workload.per_transaction}, {workload.payload}, "
             f"{workload.aggregates}, {workload.topics})")
-        # A later record flushes what was committed without waiting; the position is behind all.
-        self.postgresql.sql("SELECT pg_logical_emit_message(false, 'bench', ''); CHECKPOINT")
+        # Flushes what was committed without waiting, so that the position is behind all.
+        self.postgresql.sql('CHECKPOINT')
         self.end = self.postgresql.sql('SELECT pg_current_wal_flush_lsn()')
         self.workload = workload
 
