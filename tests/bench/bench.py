@@ -288,8 +288,8 @@ def program(text):
 def parse(arguments):
     parser = argparse.ArgumentParser(
         prog='tests/bench/run', formatter_class=argparse.RawDescriptionHelpFormatter,
-        description='Measures walferry beside the bounds of what can be had and beside Debezium, on '
-                    'servers of its own.',
+        description='Measures walferry beside the bounds of what can be had and beside Debezium, '
+                    'on servers of its own.',
         epilog='contenders: walferry-alo, walferry-eos, bare, recvlogical; each also with -tcp or '
                '-unix at its end\n(default: Unix socket); producer, debezium-default, '
                'debezium-tuned, debezium-eos. With several\n--walferry, walferry-alo@LABEL is one '

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The few requests of the Kafka protocol (https://kafka.apache.org/protocol) that the bench needs, so
-that what watches a topic costs the broker next to nothing and no client library is in the way."""
+"""The few requests of the Kafka protocol (https://kafka.apache.org/protocol) that the bench needs,
+so that what watches a topic costs the broker next to nothing, with no client library in the way."""
 
 import socket
 import struct

@@ -11,8 +11,8 @@ TICK = os.sysconf('SC_CLK_TCK')
 FIRST_POLL, POLL = 0.002, 0.025
 # And no more of the time than this, however many topics there are.
 LOOKING = 0.1
-# So long without a new record after the last that was expected, and the records are counted: markers
-# of transactions take offsets too, so the offsets alone do not tell.
+# So long without a new record after the last that was expected, and the records are counted:
+# markers of transactions take offsets too, so the offsets alone do not tell.
 QUIET = 1.5
 STALL = 300
 LEAST_PART = 0.2

@@ -8,8 +8,8 @@ import os
 MOTHER = 'bench_mother'
 PUBLICATION = 'bench'
 
-# A payload of exactly `size` bytes of JSON, unlike that of other rows. `text` repeats words, so that
-# a codec finds in it about what it finds in such documents.
+# A payload of exactly `size` bytes of JSON, unlike that of other rows. `text` repeats words, so
+# that a codec finds in it about what it finds in such documents.
 FUNCTIONS = r"""
 CREATE OR REPLACE FUNCTION bench_payload(number bigint, size int) RETURNS json LANGUAGE sql AS $$
     SELECT (part.head || rpad('', size - 2 - length(part.head), part.filler) || '"}')::json
