@@ -89,7 +89,7 @@ static void run(struct job *job, struct worker *worker)
     }
     bool ok = position_topic_ensure(claim, worker, asker) &&
               (claim->producer == NULL ||
-               (init(claim, worker) && position_topic_known(claim, worker, claim->producer))) &&
+               (position_topic_known(claim, worker, claim->producer) && init(claim, worker))) &&
               position_read(claim, worker, asker) && (claim->producer == NULL || begin(claim));
     rd_kafka_destroy_flags(asker, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
     if (ok) {

@@ -21,25 +21,25 @@ struct reading {
     rd_kafka_t *asker;
     rd_kafka_t *reader;
     struct positions positions;
+    int64_t low;       /* where it begins */
     int64_t high;      /* where it ended */
     uint64_t query_ns; /* when to ask for it again, 0: nothing is waited for */
 };
 
 enum progress { READ_ON, READ_DONE, READ_AGAIN, READ_FAILED };
 
-static rd_kafka_resp_err_t query(const struct reading *reading, int64_t *ret_high)
+static rd_kafka_resp_err_t query(const struct reading *reading, int64_t *ret_low, int64_t *ret_high)
 {
-    int64_t low;
     return FAILPOINT(POSITION_READ)
                ? RD_KAFKA_RESP_ERR__TRANSPORT
                : rd_kafka_query_watermark_offsets(reading->asker, reading->claim->topic, PARTITION,
-                                                  &low, ret_high, QUERY_MS);
+                                                  ret_low, ret_high, QUERY_MS);
 }
 
 static bool find_end(struct reading *reading)
 {
     rd_kafka_resp_err_t code;
-    while ((code = query(reading, &reading->high)) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    while ((code = query(reading, &reading->low, &reading->high)) != RD_KAFKA_RESP_ERR_NO_ERROR) {
         if (!claim_may_pass(reading->claim, reading->worker, "does not tell its end", code) ||
             !worker_pause(reading->worker, PAUSE_MS)) {
             return false;
@@ -48,11 +48,13 @@ static bool find_end(struct reading *reading)
     return true;
 }
 
+/* By number: asked for the beginning by that name, librdkafka waits half a second before it asks a
+ * broker that it is not connected to yet. */
 static bool assign(struct reading *reading)
 {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_list_add(list, reading->claim->topic, PARTITION)->offset =
-        RD_KAFKA_OFFSET_BEGINNING;
+        reading->low;
     rd_kafka_resp_err_t code = rd_kafka_assign(reading->reader, list);
     rd_kafka_topic_partition_list_destroy(list);
     return code == RD_KAFKA_RESP_ERR_NO_ERROR ||
@@ -74,12 +76,13 @@ static enum progress ended(struct reading *reading, int64_t offset)
 /* Somebody may have made the topic anew, and what is waited for will never come. */
 static enum progress waiting(struct reading *reading)
 {
+    int64_t low;
     int64_t high;
     if (reading->query_ns == 0 || clock_mono_ns() < reading->query_ns) {
         return READ_ON;
     }
     reading->query_ns += NS_PER_S;
-    bool shrunk = query(reading, &high) == RD_KAFKA_RESP_ERR_NO_ERROR && high < reading->high;
+    bool shrunk = query(reading, &low, &high) == RD_KAFKA_RESP_ERR_NO_ERROR && high < reading->high;
     return shrunk ? READ_AGAIN : READ_ON;
 }
 

@@ -385,7 +385,8 @@ static const char *const reader_settings[][2] = {
     {"enable.auto.offset.store", "false"},
     {"auto.offset.reset", "error"},
     {"enable.partition.eof", "true"},
-    {"fetch.wait.max.ms", "100"},
+    /* That the end is reached shows in the answer to the next fetch, which waits for so long. */
+    {"fetch.wait.max.ms", "20"},
     {"queued.max.messages.kbytes", "8192"},
     {"log_level", "0"},
 };

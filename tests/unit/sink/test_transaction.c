@@ -622,6 +622,8 @@ START_TEST(without_transactions_records_need_no_claim_and_saves_do)
     save();
     ck_assert_int_eq(ops->save(sink, BYTES_LIT("p"), &err), SINK_BUSY);
     expect(await(REPORT_SAVED, false), SINK_SUSPECT, ERR_KAFKA_SUSPECT);
+    ck_assert_int_eq(ops->save(sink, BYTES_LIT("p"), &err), SINK_FAIL);
+    ck_assert(ops->reset(sink, &err));
     report_count = 0;
     saved();
     /* A save that was under way is forgotten by a reset, the claim is not. */
