@@ -356,7 +356,7 @@ struct records consumer_exactly(struct consumer *consumer, size_t count)
     return records;
 }
 
-const char *record_header(const struct kafka_record *record, const char *name)
+const char *received_header(const struct kafka_record *record, const char *name)
 {
     for (size_t i = 0; i < record->header_count; i++)
         if (strcmp(record->headers[i].name, name) == 0)
@@ -376,9 +376,9 @@ json_t *record_json(const struct kafka_record *record)
 
 char *record_event_id(const struct kafka_record *record)
 {
-    const char *id = record_header(record, "ce_id");
+    const char *id = received_header(record, "ce_id");
     if (id == NULL)
-        id = record_header(record, "id");
+        id = received_header(record, "id");
     if (id != NULL)
         return text("%s", id);
     json_t *document = record_json(record);

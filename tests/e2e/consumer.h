@@ -57,7 +57,7 @@ struct records consumer_drain(struct consumer *consumer);
 struct records consumer_exactly(struct consumer *consumer, size_t count);
 
 /* Value of the first header of the name; NULL when there is none. */
-const char *record_header(const struct kafka_record *record, const char *name);
+const char *received_header(const struct kafka_record *record, const char *name);
 /* The value as JSON; fails the test when it is none. json_decref() it. */
 json_t *record_json(const struct kafka_record *record);
 /* Identity of the event: header ce_id or id, else "id" of the JSON value. Never freed. */

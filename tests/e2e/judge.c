@@ -174,7 +174,7 @@ static char *id_of(const struct judge *judge, const struct kafka_record *record)
 {
     static const char label[] = "\"id\":\"";
     if (is_letter(judge, record)) {
-        const char *id = record_header(record, "walferry_event_id");
+        const char *id = received_header(record, "walferry_event_id");
         REQUIRE(id != NULL, "a dead letter without walferry_event_id: %s", record->value);
         return text("%s", id);
     }

@@ -260,9 +260,9 @@ void expect_dead_letter(const struct world *world, const struct kafka_record *re
             take_pair(&pairs, text("dead letter of %s, header", code), record->headers[i].name,
                       record->headers[i].value);
     all_taken(&pairs, text("dead letter of %s, header", code));
-    expect_sequence(record_header(record, "walferry_position"));
-    expect_time(record_header(record, "walferry_time"));
-    ck_assert_msg(strlen(record_header(record, "walferry_reason")) > 10, "no reason");
+    expect_sequence(received_header(record, "walferry_position"));
+    expect_time(received_header(record, "walferry_time"));
+    ck_assert_msg(strlen(received_header(record, "walferry_reason")) > 10, "no reason");
     expect_key(record, key);
     expect_value(record, payload);
 }
@@ -271,7 +271,7 @@ const struct kafka_record *find_dead_letter(struct records records, const char *
 {
     for (size_t i = 0; i < records.count; i++) {
         const struct kafka_record *record = &records.items[i];
-        const char *event = record_header(record, "walferry_event_id");
+        const char *event = received_header(record, "walferry_event_id");
         if ((event != NULL && strcmp(event, id) == 0) ||
             (record->value != NULL && strcmp(record->value, id) == 0))
             return record;

@@ -215,7 +215,7 @@ START_TEST(a_kafka_of_the_user_gets_the_orders)
     assert_said(demo->out, "3 written, 3 published, 3 consumed, ");
     struct consumer *consumer = consumer_new(world, "walferry-demo.order", NULL);
     struct records records = consumer_expect(consumer, 3);
-    ck_assert_ptr_nonnull(record_header(&records.items[0], "content-type"));
+    ck_assert_ptr_nonnull(received_header(&records.items[0], "content-type"));
     consumer_free(consumer);
     world_free(world);
 }

@@ -253,7 +253,7 @@ START_TEST(dead_letter_is_in_the_transaction)
     relay_stop(scene.relay);
     ck_assert_uint_eq(once_committed(&scene), 20);
     struct records records = consumer_exactly(letters, 1);
-    ck_assert_str_eq(record_header(&records.items[0], "walferry_event_id"), poison);
+    ck_assert_str_eq(received_header(&records.items[0], "walferry_event_id"), poison);
     /* The next start begins behind it. */
     relay_start(scene.relay, NULL);
     insert(scene.world, 1);

@@ -46,7 +46,7 @@ START_TEST(documents_have_exactly_the_fields_of_the_row)
     const struct kafka_record *record = &records.items[0];
     ck_assert_str_eq(record->key, "o-1");
     ck_assert_int_eq(record->timestamp_ms, INT64_C(1772600767891));
-    ck_assert_str_eq(record_header(record, "content-type"),
+    ck_assert_str_eq(received_header(record, "content-type"),
                      "application/cloudevents+json; charset=UTF-8");
     ck_assert_uint_eq(record->header_count, 1);
     ck_assert_str_eq(data_text(record), sql_value(world, "SELECT payload FROM outbox.event"));

@@ -162,7 +162,7 @@ static void expect_data(size_t kind, const struct kafka_record *record, const ch
 
 static void expect_bytes(size_t kind, const struct kafka_record *record, const char *digits)
 {
-    const char *type = record_header(record, "content-type");
+    const char *type = received_header(record, "content-type");
     expect_same(table_of(kind), digits == NULL ? NULL : kinds[kind].content_type, type);
     expect_same(table_of(kind), digits,
                 record->value == NULL ? NULL : digits_of(record->value, record->value_len));

@@ -113,12 +113,12 @@ START_TEST(each_kind_of_row_becomes_a_dead_letter)
         const struct kafka_record *letter = find_dead_letter(dead, BAD_ID(i));
         bool long_name = strstr(bad_rows[i].values, "repeat") != NULL;
         expect_dead_letter(world, letter, bad_rows[i].code,
-                           long_name ? record_header(letter, "walferry_topic")
+                           long_name ? received_header(letter, "walferry_topic")
                                      : topic_of_bad(world, &bad_rows[i]),
                            text("k-%zu", i), text("{ \"bad\":%zu}", i), "tenant", "acme",
                            "traceparent", TRACEPARENT, "tracestate", "v=1", NULL);
         if (long_name)
-            ck_assert_uint_eq(strlen(record_header(letter, "walferry_topic")), 250);
+            ck_assert_uint_eq(strlen(received_header(letter, "walferry_topic")), 250);
     }
     expect_good(consumer_exactly(consumer, COUNT(bad_rows) + 1), COUNT(bad_rows) + 1);
     wait_confirmed(world);
@@ -172,9 +172,9 @@ START_TEST(headers_that_cannot_be)
                        "2", NULL);
     expect_dead_letter(world, find_dead_letter(dead, BAD_ID(6)), "WF-5003", topic, "k", "1", NULL);
     const struct kafka_record *many = find_dead_letter(dead, BAD_ID(7));
-    ck_assert_str_eq(record_header(many, "walferry_error"), "WF-5003");
-    ck_assert_ptr_nonnull(record_header(many, "h64"));
-    ck_assert_ptr_null(record_header(many, "h65"));
+    ck_assert_str_eq(received_header(many, "walferry_error"), "WF-5003");
+    ck_assert_ptr_nonnull(received_header(many, "h64"));
+    ck_assert_ptr_null(received_header(many, "h65"));
     expect_dead_letter(world, find_dead_letter(dead, BAD_ID(8)), "WF-5003", topic, "k", "1", NULL);
     expect_good(consumer_exactly(consumer, 2), 2);
     consumer_free(letters);
@@ -218,8 +218,8 @@ START_TEST(what_is_larger_than_a_message_may_be)
     struct consumer *consumer = consumer_new(world, topic, NULL);
     struct records dead = consumer_exactly(letters, 1);
     expect_dead_letter(world, &dead.items[0], "WF-5006", topic, "k", NULL, "a", "b", NULL);
-    ck_assert_str_eq(record_header(&dead.items[0], "walferry_truncated"), "true");
-    ck_assert_str_eq(record_header(&dead.items[0], "walferry_event_id"), BAD_ID(1));
+    ck_assert_str_eq(received_header(&dead.items[0], "walferry_truncated"), "true");
+    ck_assert_str_eq(received_header(&dead.items[0], "walferry_event_id"), BAD_ID(1));
     expect_good(consumer_exactly(consumer, 2), 2);
     consumer_free(letters);
     consumer_free(consumer);
@@ -257,7 +257,7 @@ START_TEST(only_the_guilty_of_a_refused_batch_dies)
         expect_dead_letter(
             world, letter, "WF-5009", topic, "good",
             sql_value(world, "SELECT payload FROM outbox.event WHERE id = '%s'", BAD_ID(i)), NULL);
-        ck_assert_ptr_null(record_header(letter, "walferry_truncated"));
+        ck_assert_ptr_null(received_header(letter, "walferry_truncated"));
     }
     struct records records = consumer_drain(consumer);
     expect_good_at_least_once(records, GOOD);
@@ -303,7 +303,7 @@ START_TEST(a_letter_too_large_for_its_topic_loses_the_payload)
     expect_dead_letter(world, find_dead_letter(dead, BAD_ID(1)), "WF-5004", "bad/topic", "k", NULL,
                        "a", "b", NULL);
     for (size_t i = 0; i < 2; i++)
-        ck_assert_str_eq(record_header(&dead.items[i], "walferry_truncated"), "true");
+        ck_assert_str_eq(received_header(&dead.items[i], "walferry_truncated"), "true");
     expect_good_at_least_once(consumer_drain(consumer), 3);
     consumer_free(letters);
     consumer_free(consumer);
@@ -348,16 +348,16 @@ START_TEST(letters_bear_a_time_of_their_own)
     wait_confirmed(world);
     struct records dead = consumer_drain(letters);
     const struct kafka_record *ahead = find_dead_letter(dead, BAD_ID(1));
-    ck_assert_str_eq(record_header(ahead, "walferry_error"), "WF-5009");
+    ck_assert_str_eq(received_header(ahead, "walferry_error"), "WF-5009");
     for (size_t i = 0; i < dead.count; i++)
         ck_assert_str_eq(sql_value(world,
                                    "SELECT abs(extract(epoch FROM now()) * 1000 - %lld) < 600000",
                                    (long long)dead.items[i].timestamp_ms),
                          "t");
-    ck_assert_str_eq(record_header(find_dead_letter(dead, BAD_ID(2)), "walferry_occurred_at"),
+    ck_assert_str_eq(received_header(find_dead_letter(dead, BAD_ID(2)), "walferry_occurred_at"),
                      "2001-01-01T00:00:00Z");
     ck_assert_str_eq(sql_value(world, "SELECT '%s'::timestamptz <= now()",
-                               record_header(ahead, "walferry_commit_time")),
+                               received_header(ahead, "walferry_commit_time")),
                      "t");
     expect_good_at_least_once(consumer_drain(consumer), 2);
     consumer_free(letters);
@@ -391,7 +391,7 @@ START_TEST(bytes_that_are_no_text)
     expect_dead_letter(world, find_dead_letter(dead, BAD_ID(3)), "WF-5001", topic, ANYTHING, "x",
                        NULL);
     const struct kafka_record *letter = find_dead_letter(dead, BAD_ID(4));
-    ck_assert_str_eq(record_header(letter, "walferry_error"), "WF-5003");
+    ck_assert_str_eq(received_header(letter, "walferry_error"), "WF-5003");
     struct records records = consumer_exactly(consumer, 2);
     expect_good(records, 2);
     ck_assert_str_eq(document_data(&records.items[0]), "\"gr\u00fcn\"");

@@ -152,8 +152,8 @@ static void expect_doubled(const struct world *world, struct records records, co
         expect_replayed(&records.items[i], &records.items[half + i], structured);
         if (!binary)
             continue;
-        ck_assert_str_eq(record_header(&records.items[half + i], "ce_replay"), "true");
-        ck_assert_ptr_null(record_header(&records.items[half + i], "ce_sequence"));
+        ck_assert_str_eq(received_header(&records.items[half + i], "ce_replay"), "true");
+        ck_assert_ptr_null(received_header(&records.items[half + i], "ce_sequence"));
     }
     if (structured)
         expect_valid_documents(world, records);
@@ -793,10 +793,10 @@ START_TEST(poison_goes_where_the_policy_says)
                      text("%s %s %s %s", id_of(1), id_of(2), id_of(4), id_of(5)));
     struct records dead = consumer_exactly(letters, 1);
     const struct kafka_record *letter = find_dead_letter(dead, id_of(3));
-    ck_assert_str_eq(record_header(letter, "walferry_replay"), "true");
-    ck_assert_ptr_null(record_header(letter, "walferry_position"));
-    ck_assert_str_eq(record_header(letter, "walferry_error"), "WF-5004");
-    ck_assert_str_eq(record_header(letter, "walferry_topic"), "not a topic");
+    ck_assert_str_eq(received_header(letter, "walferry_replay"), "true");
+    ck_assert_ptr_null(received_header(letter, "walferry_position"));
+    ck_assert_str_eq(received_header(letter, "walferry_error"), "WF-5004");
+    ck_assert_str_eq(received_header(letter, "walferry_topic"), "not a topic");
     expect_value(letter, "{\"bad\":1}");
     /* skip: only counted. */
     expect_status(
