@@ -42,6 +42,18 @@
  * letter topic through the same ledger (so that it is durable before anything is confirmed), to a
  * halt, or to a counter. A refusal for lack of rights is never poison: the relay holds and says so.
  *
+ * Where the sink keeps the position (checkpoint.store kafka, and always under exactly_once) a
+ * session first claims it: the slot is ours, the sink becomes the only writer and tells the newest
+ * position, the guards judge it, and only then does the stream start. Under exactly_once records
+ * and position are one transaction of the broker: whole PostgreSQL transactions, as many as come in
+ * commit_interval or fill half of the limits in flight, and parts of one that is larger than the
+ * limits. Nothing is acknowledged before its commit. While one is committed the next is filled. A
+ * commit whose outcome is not known costs the producer; the claim that follows tells the outcome.
+ *
+ * Rows that come fast are read many at a time, between naps of a fraction of a millisecond, and
+ * gathered into large batches; a row that comes alone is read at once and does not wait for
+ * company.
+ *
  * Before any row is read, the guards (source/guard.h) prove that server, slot, timeline and
  * checkpoint belong together; the server itself would accept any position, and lose rows in
  * silence.
