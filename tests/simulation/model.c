@@ -188,8 +188,9 @@ void model_start(struct life *life, struct lsn asked, struct lsn effective)
           life->partial.commit_lsn.value, life->partial.ordinal, life->base);
     bool same = life->has_loaded && lsn_cmp(effective, life->loaded) == 0;
     uint32_t base = row_at(effective, same ? life->partial : (struct cursor){.ordinal = 0});
-    if (base > life->base)
-        life->base = base;
+    /* What the slot has passed is passed now, however long ago it was acknowledged. */
+    for (; life->base < base; life->base++)
+        rows[life->base].passed_ns = sim.now_ns;
     advance_base(life);
 }
 
