@@ -215,8 +215,10 @@ static void position_reported(struct producer *self, const struct sink_report *r
     if (report->outcome == SINK_DELIVERED && FAILPOINT(POSITION_SAVED)) {
         verdict = (struct verdict){SINK_RETRY, ERR_KAFKA_DELIVERY, "failpoint", ""};
     }
-    /* No record of a batch is to blame: the topic went. */
-    if (report->error != NULL && strcmp(report->error, "_UNKNOWN_PARTITION") == 0) {
+    /* No record of a batch is to blame: the topic went, and librdkafka may have thrown its
+     * partition away before the record was judged. */
+    if (report->error != NULL && (strcmp(report->error, "_UNKNOWN_PARTITION") == 0 ||
+                                  strcmp(report->error, "_DESTROY") == 0)) {
         verdict.outcome = SINK_RETRY;
         verdict.code = ERR_KAFKA_TOPIC;
     }
