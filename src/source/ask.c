@@ -58,8 +58,11 @@ static bool write_settings(struct source *source, struct err *err)
     buf_put_str(&source->sql,
                 "SELECT pg_catalog.current_setting('wal_level'), "
                 "(SELECT setting FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout'), "
-                "pg_catalog.pg_is_in_recovery(), "
-                "pg_catalog.repeat(' ', " READ_AHEAD ")");
+                "pg_catalog.pg_is_in_recovery()");
+    /* Once for a connection: a standby asks again and again. */
+    if (source->widened != source->sessions) {
+        buf_put_str(&source->sql, ", pg_catalog.repeat(' ', " READ_AHEAD ")");
+    }
     return true;
 }
 
@@ -71,6 +74,7 @@ static bool take_settings(struct source *source, struct err *err)
     slot_text(source->pg, 0, source->facts.wal_level, sizeof source->facts.wal_level);
     source->facts.wal_sender_timeout_ms = value_u64(source->pg, 1);
     source->facts.in_recovery = value_bool(source->pg, 2);
+    source->widened = source->sessions;
     return true;
 }
 

@@ -39,6 +39,7 @@ struct source {
     char slot[64];     /* of this session: opts.slot, or the temporary one */
     bool slot_made;    /* the temporary slot exists */
     unsigned sessions; /* makes names of temporary slots unique */
+    unsigned widened;  /* the session that was made to read much at a time */
 
     bool has_failure; /* found outside source_next(), reported by it */
     bool has_why;     /* SOURCE_WAITING is to be said */
