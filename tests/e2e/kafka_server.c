@@ -57,17 +57,13 @@ static char *settings_path(const struct kafka_server *server)
 /* A quick start matters more than speed later. */
 static pid_t spawn_java(const struct kafka_server *server, const char *const *arguments)
 {
-    const char *argv[16] = {"java",
-                            "-Xmx512m",
-                            "-Xms64m",
-                            "-XX:+UseSerialGC",
-                            "-XX:TieredStopAtLevel=1",
-                            "-Xshare:auto",
-                            "-Dorg.slf4j.simpleLogger.defaultLogLevel=info",
-                            "-cp",
-                            text("%s/*", library_path())};
-    size_t count = 9;
-    while (*arguments != NULL && count < 15)
+    const char *argv[17] = {
+        "java", "-Xmx512m", "-Xms64m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
+        "-Xshare:auto", "-Dorg.slf4j.simpleLogger.defaultLogLevel=info",
+        /* A broker that is killed leaves its libraries there. */
+        text("-Djava.io.tmpdir=%s", server->dir), "-cp", text("%s/*", library_path())};
+    size_t count = 10;
+    while (*arguments != NULL && count < 16)
         argv[count++] = *arguments++;
     const struct spawn spawn = {.argv = argv, .out_path = server->log, .err_path = server->log};
     return process_spawn(&spawn);
