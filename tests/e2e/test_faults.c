@@ -27,6 +27,9 @@
 #define REFUSALS   5
 /* Bytes of a batch that the topic takes: more than all small rows make up. */
 #define TOPIC_MAX 200000
+/* Behind the large one: more than fit into a batch with it, and so few that the topic takes what is
+ * left of them in one. */
+#define ROWS_BEHIND 1100
 
 #define CONFIG_TO(sink)                                                                            \
     "version: 1\n"                                                                                 \
@@ -350,7 +353,7 @@ static void write_bulky(struct scene *scene)
         "INSERT INTO outbox.event (aggregate_type, aggregate_id, event_type, payload) SELECT "
         "'order', 'k1', 'order.changed', json_build_object('fill', md5(i::text)) "
         "FROM generate_series(1, %d) AS i",
-        3 * TOPIC_MAX / 32, TOPIC_MAX / 32);
+        3 * TOPIC_MAX / 32, ROWS_BEHIND);
 }
 
 /* The server asks after half of wal_sender_timeout, and lets go after the whole of it. */
