@@ -165,7 +165,7 @@ END_TEST
 
 /* ---- large transactions -------------------------------------------------------------------- */
 
-#define LIMIT 500
+#define LIMIT 100
 #define LARGE 60000
 
 START_TEST(large_transaction_is_split_and_resumed_at_its_place)

@@ -711,6 +711,9 @@ START_TEST(row_that_the_server_cannot_send)
     /* The hint passes this transaction and no other. */
     const char *at = strstr(relay_errors(scene.relay), "SELECT pg_replication_slot_advance(");
     REQUIRE(at != NULL && strchr(at, ';') != NULL, "no command: %s", at);
+    wait_until(sql_number(scene.world, "SELECT count(*) FROM pg_replication_slots WHERE active") ==
+                   0,
+               "the server does not let go of the slot");
     sql(scene.world, "%.*s", (int)(strchr(at, ';') - at), at);
     remove_tree(text("%s/state", scene.world->dir));
     relay_start(scene.relay, NULL);

@@ -207,6 +207,14 @@ const char *writer_save_begin(struct writer *writer, const char *position)
     return result_text(writer->ops->save(writer->sink, bytes_str(position), &err), &err);
 }
 
+void writer_save_taken(struct writer *writer, const char *position)
+{
+    const char *answer;
+    wait_until((writer_turn(writer), strcmp(answer = writer_save_begin(writer, position), "BUSY")),
+               "the save is not taken: %s", writer_detail(writer));
+    REQUIRE(strcmp(answer, "TAKEN") == 0, "%s", answer);
+}
+
 const char *writer_saved(struct writer *writer)
 {
     writer_turn(writer);
@@ -215,8 +223,7 @@ const char *writer_saved(struct writer *writer)
 
 const char *writer_save(struct writer *writer, const char *position)
 {
-    const char *answer = writer_save_begin(writer, position);
-    REQUIRE(strcmp(answer, "TAKEN") == 0, "%s", answer);
+    writer_save_taken(writer, position);
     wait_until(writer_saved(writer) != NULL, "the save does not end: %s", writer_detail(writer));
     return writer->saved;
 }

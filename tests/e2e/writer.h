@@ -42,6 +42,8 @@ const char *writer_offer(struct writer *writer, const char *topic, const char *k
                          const char *value);
 /* The same for the position. */
 const char *writer_save_begin(struct writer *writer, const char *position);
+/* Offered until it is taken: the topic may have to be asked for. */
+void writer_save_taken(struct writer *writer, const char *position);
 const char *writer_saved(struct writer *writer);
 const char *writer_save(struct writer *writer, const char *position);
 /* One round of the sink: events, housekeeping. */

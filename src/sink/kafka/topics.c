@@ -9,8 +9,11 @@
 #include "walferry/model/record.h"
 
 #define ASK_FIRST_NS (50 * NS_PER_MS)
-#define ASK_MAX_NS   (2 * NS_PER_S)
-#define MADE_TRIES   6
+/* A broker that knows of a new topic need not lead its partitions yet: it refuses a first batch and
+ * may take the second, because it has no sequence to compare it with. */
+#define CREATED_NS (100 * NS_PER_MS)
+#define ASK_MAX_NS (2 * NS_PER_S)
+#define MADE_TRIES 6
 /* How long a partition that a row names may take to show up in the metadata, and how long the
  * answer "there is none" holds for the rows behind. */
 #define PARTITION_WAIT_NS    (1 * NS_PER_S)
@@ -217,7 +220,7 @@ void topics_created(struct topics *topics, uint32_t number, uint64_t now_ns)
     struct topic *topic = &topics->items[number];
     topic->state = TOPIC_ASKING;
     topic->tries = 0;
-    topic->next_ns = now_ns;
+    topic->next_ns = now_ns + CREATED_NS;
 }
 
 void topics_bad_name(struct topics *topics, uint32_t number)
