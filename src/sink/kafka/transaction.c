@@ -7,6 +7,7 @@
 
 #include "claim.h"
 #include "commit.h"
+#include "outcome.h"
 #include "producer.h"
 #include "properties.h"
 #include "save.h"
@@ -53,6 +54,11 @@ static void end_producer(struct producer *self, bool abort)
 {
     rd_kafka_t *producer = producer_release(self);
     if (producer == NULL) {
+        return;
+    }
+    /* One that was fenced is left alone: it can do no harm any more, and librdkafka 2.0.2 was seen
+     * to damage memory while it takes one down. */
+    if (outcome_of_fatal(rd_kafka_fatal_error(producer, NULL, 0)).outcome == SINK_HALT) {
         return;
     }
     struct task *task = task_new(TASK_END, producer, 0);
