@@ -234,12 +234,12 @@ void pull_message(struct relay *relay, struct bytes data)
 }
 
 /* The sink holds the record: it is in flight, and the row is done with. */
-static void taken(struct relay *relay, uint64_t tag, uint32_t topic)
+static void taken(struct relay *relay, uint64_t tag, uint32_t topic, uint64_t cost)
 {
     if (!relay->offered.dead_letter)
         ledger_label(relay->ledger, tag, health_topic(relay, topic));
     relay->offered.present = false;
-    keep_took(relay, relay->offered.event.position, record_cost(&relay->offered.record));
+    keep_took(relay, relay->offered.event.position, cost);
     row_passed(relay, true);
     if (relay->offered.dead_letter && relay->offered.reason == ERR_ROW_REJECTED)
         keep_cut(relay);
@@ -282,7 +282,7 @@ bool pull_offer(struct relay *relay)
         uint64_t tag = ledger_record(relay->ledger, &flight);
         switch (relay->sink->ops->submit(relay->sink, &offered->record, tag, &topic, &err)) {
         case SINK_TAKEN:
-            taken(relay, tag, topic);
+            taken(relay, tag, topic, flight.cost);
             relay->sink_busy = false;
             break;
         case SINK_BUSY:

@@ -26,15 +26,28 @@ static rd_kafka_topic_t *handle_of(struct producer *self, uint32_t number)
     return topic->handle;
 }
 
-void asking_refresh(struct producer *self, uint32_t topic)
+void asking_look(struct producer *self, rd_kafka_topic_t *handle)
 {
     const struct rd_kafka_metadata *metadata;
     /* A timeout of 0 sends the request and leaves the answer to librdkafka's own cache, which the
      * next probe reads. */
-    if (rd_kafka_metadata(self->rk, 0, handle_of(self, topic), &metadata, 0) ==
-        RD_KAFKA_RESP_ERR_NO_ERROR) {
+    if (rd_kafka_metadata(self->rk, 0, handle, &metadata, 0) == RD_KAFKA_RESP_ERR_NO_ERROR) {
         rd_kafka_metadata_destroy(metadata);
     }
+}
+
+void asking_refresh(struct producer *self, uint32_t topic)
+{
+    asking_look(self, handle_of(self, topic));
+}
+
+rd_kafka_resp_err_t asking_probe(struct producer *self, rd_kafka_topic_t *handle)
+{
+    rd_kafka_resp_err_t code =
+        rd_kafka_producev(self->rk, RD_KAFKA_VTYPE_RKT, handle, RD_KAFKA_VTYPE_PARTITION,
+                          PROBE_PARTITION, RD_KAFKA_VTYPE_END);
+    self->probes += code == RD_KAFKA_RESP_ERR_NO_ERROR ? 1 : 0;
+    return code;
 }
 
 /* Without a connection more probes learn nothing, and they pile up. */
@@ -56,12 +69,8 @@ void asking_topic(struct producer *self, uint32_t topic, uint64_t now_ns)
         return;
     }
     if (first || may_probe(self)) {
-        rd_kafka_resp_err_t code =
-            rd_kafka_producev(self->rk, RD_KAFKA_VTYPE_RKT, handle, RD_KAFKA_VTYPE_PARTITION,
-                              PROBE_PARTITION, RD_KAFKA_VTYPE_END);
-        if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
-            self->probes++;
-        } else {
+        rd_kafka_resp_err_t code = asking_probe(self, handle);
+        if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
             asking_probed(self, topic, code, now_ns);
         }
     }

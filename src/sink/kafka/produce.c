@@ -110,11 +110,7 @@ static enum sink_result refused(struct producer *self, uint32_t topic, const str
         return SINK_BUSY;
     case RD_KAFKA_RESP_ERR__FATAL:
         self->fatal = rd_kafka_fatal_error(self->rk, NULL, 0);
-        if (producer_gap(self) && self->in_flight > 0) {
-            return SINK_BUSY;
-        }
-        producer_fatal_error(self, err);
-        return SINK_FAIL;
+        return producer_unusable(self, err);
     default:
         break;
     }

@@ -96,6 +96,15 @@ bool producer_fatal_error(const struct producer *self, struct err *err)
     return err_hint(err, "it is replaced, and what was not acknowledged is sent again");
 }
 
+enum sink_result producer_unusable(const struct producer *self, struct err *err)
+{
+    if (producer_gap(self) && self->in_flight > 0) {
+        return SINK_BUSY;
+    }
+    producer_fatal_error(self, err);
+    return SINK_FAIL;
+}
+
 static void set_transactional_id(const struct producer *self, rd_kafka_conf_t *conf)
 {
     char reason[128];
@@ -345,12 +354,8 @@ static enum sink_result kafka_submit(struct sink *sink, const struct record *rec
         return SINK_BUSY;
     }
     ASSERT(self->rk != NULL);
-    if (producer_gap(self) && self->in_flight > 0) {
-        return SINK_BUSY;
-    }
     if (self->fatal != RD_KAFKA_RESP_ERR_NO_ERROR) {
-        producer_fatal_error(self, err);
-        return SINK_FAIL;
+        return producer_unusable(self, err);
     }
     if (forbidden(self, record, err)) {
         return SINK_POISON;

@@ -58,6 +58,9 @@ MUST_USE bool producer_renew(struct producer *self, struct err *err);
 bool producer_fatal_error(const struct producer *self, struct err *err);
 /* It is unusable because a batch was refused; of each record in flight a report tells more. */
 bool producer_gap(const struct producer *self);
+/* What a record is answered that is offered to it then: after a gap, BUSY until all reports came.
+ */
+enum sink_result producer_unusable(const struct producer *self, struct err *err);
 
 /* produce.c */
 enum sink_result produce(struct producer *self, uint32_t topic, const struct record *record,
@@ -74,6 +77,10 @@ size_t report_collect(struct producer *self, struct sink_report *reports, size_t
 void asking_topic(struct producer *self, uint32_t topic, uint64_t now_ns);
 /* Fetch the topic's metadata again, without waiting. */
 void asking_refresh(struct producer *self, uint32_t topic);
+void asking_look(struct producer *self, rd_kafka_topic_t *handle);
+/* A message to PROBE_PARTITION. UNKNOWN_PARTITION: the topic is known; NO_ERROR: the answer comes
+ * as its report. */
+rd_kafka_resp_err_t asking_probe(struct producer *self, rd_kafka_topic_t *handle);
 void asking_create(struct producer *self, uint32_t topic, uint64_t now_ns);
 /* `code` is what librdkafka said to the probe. */
 void asking_probed(struct producer *self, uint32_t topic, rd_kafka_resp_err_t code,

@@ -36,17 +36,11 @@ static rd_kafka_resp_err_t send_position(struct producer *self, struct bytes pos
                              (void *)(uintptr_t)POSITION_TAG, RD_KAFKA_VTYPE_END);
 }
 
-/* Sends the question, and leaves the answer to librdkafka's own cache. */
 static void refresh(struct producer *self, uint64_t now_ns)
 {
-    const struct rd_kafka_metadata *metadata;
-    if (now_ns < self->txn.topic_refresh_ns) {
-        return;
-    }
-    self->txn.topic_refresh_ns = now_ns + REFRESH_NS;
-    if (rd_kafka_metadata(self->rk, 0, self->txn.topic, &metadata, 0) ==
-        RD_KAFKA_RESP_ERR_NO_ERROR) {
-        rd_kafka_metadata_destroy(metadata);
+    if (now_ns >= self->txn.topic_refresh_ns) {
+        self->txn.topic_refresh_ns = now_ns + REFRESH_NS;
+        asking_look(self, self->txn.topic);
     }
 }
 
@@ -69,16 +63,13 @@ static rd_kafka_resp_err_t topic_ready(struct producer *self)
         return RD_KAFKA_RESP_ERR__IN_PROGRESS;
     }
     uint64_t now_ns = clock_mono_ns();
-    rd_kafka_resp_err_t code =
-        rd_kafka_producev(self->rk, RD_KAFKA_VTYPE_RKT, txn->topic, RD_KAFKA_VTYPE_PARTITION,
-                          PROBE_PARTITION, RD_KAFKA_VTYPE_END);
+    rd_kafka_resp_err_t code = asking_probe(self, txn->topic);
     if (code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION) {
         txn->topic_known = true;
         txn->topic_missing_ns = 0;
         return RD_KAFKA_RESP_ERR_NO_ERROR;
     }
     if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        self->probes++;
         return RD_KAFKA_RESP_ERR__IN_PROGRESS;
     }
     if (outcome_of(code).err != ERR_KAFKA_TOPIC || outcome_of(code).outcome != SINK_RETRY) {

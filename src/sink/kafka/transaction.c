@@ -56,8 +56,8 @@ static void end_producer(struct producer *self, bool abort)
     if (producer == NULL) {
         return;
     }
-    /* One that was fenced is left alone: it can do no harm any more, and librdkafka 2.0.2 was seen
-     * to damage memory while it takes one down. */
+    /* One that was fenced, or refused for good, is left alone: it can do no harm any more, and
+     * librdkafka 2.0.2 was seen to damage memory while it takes one down. */
     if (outcome_of_fatal(rd_kafka_fatal_error(producer, NULL, 0)).outcome == SINK_HALT) {
         return;
     }
